@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import replace
 
 from msgspec import structs
 
@@ -28,7 +27,7 @@ def main() -> None:
     dag = chain(NODES)
     free = plan_of(dag)
     lock = LockSpec("database.table", LockType.EXCLUSIVE)
-    locked = replace(free, nodes=tuple(structs.replace(node, locks=(lock,)) for node in free.nodes))
+    locked = structs.replace(free, nodes=tuple(structs.replace(node, locks=(lock,)) for node in free.nodes))
     without, with_lock = float("inf"), float("inf")
     for _ in range(rounds):
         without = min(without, asyncio.run(on_disk(dag, free)))

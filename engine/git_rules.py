@@ -9,8 +9,9 @@ user trusts them. Git then reports a file that needs one as an error, and does n
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -54,8 +55,7 @@ _USERS = frozenset({"system", "global"})
 _OURS = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class Driver:
+class Driver(msgspec.Struct, frozen=True):
     """A filter or merge driver for which a repository's own configuration names a program."""
 
     attribute: str

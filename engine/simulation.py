@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import structs
 
 from engine.errors import InputError
 from engine.executors.simulate import SimulateExecutor
@@ -44,8 +46,7 @@ _MAX_LISTED = 20
 """The most names in one hint."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated:
+class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a simulation."""
 
     run: Run
@@ -56,15 +57,14 @@ class Simulated:
     """Parts of the scenario that never happened, a sentence each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs of a simulation."""
 
     arguments: str | Mapping[str, Any] | None = None
     limits: ev.Limits | None = None
-    faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
+    faults: Mapping[tuple[NodeId, int | None], Fault] = msgspec.field(default_factory=dict)
     """Failures by node and attempt number; None: every forward attempt."""
-    values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
+    values: Mapping[NodeId, Mapping[str, Any]] = msgspec.field(default_factory=dict)
     """Preset outputs by node and key."""
     definition: Mapping[str, Any] | None = None
     """The command that the plan was made from, kept with the run."""
@@ -84,7 +84,7 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
     if made.shown:
         what = "conditions and lists" if any(node.template for node in plan.nodes) else "skip conditions"
         warning = f"Assumed for {what}: {_listed(made.shown)}"
-        plan = replace(plan, warnings=(*plan.warnings, warning))
+        plan = structs.replace(plan, warnings=(*plan.warnings, warning))
     values = {node: {**made.values.get(node, {}), **scenario.values.get(node, {})} for node in made.values}
     executor = SimulateExecutor(faults=scenario.faults, values={**scenario.values, **values})
     found: list[Simulated] = []
@@ -95,7 +95,7 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(keep())
     [simulated] = found
-    return replace(simulated, lost=tuple(_lost(scenario, simulated.run, executor.answered)))
+    return structs.replace(simulated, lost=tuple(_lost(scenario, simulated.run, executor.answered)))
 
 
 def _lost(scenario: Scenario, run: Run, answered: Collection[NodeId]) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
+from msgspec import structs
 
 from engine.errors import InputError, InvalidCommand, NotFound
 from engine.graph.expand import called_commands, named_agents
@@ -121,7 +122,7 @@ class Catalog:
                 self.project, home=self._home, packaged=self._packaged_agents, library=self._library, reach=reach
             )
             filled = {name: self._defaults.fill(agent) for name, agent in found.agents.items()}
-            self._agents = (signature, _with_custom(replace(found, agents=filled), self.custom_agents))
+            self._agents = (signature, _with_custom(structs.replace(found, agents=filled), self.custom_agents))
         return self._agents[1]
 
     def commands(self) -> tuple[CommandSummary, ...]:
@@ -311,7 +312,7 @@ def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:
     if not names:
         return found
     custom = {name: Agent(id=name, kind=AgentKind.CUSTOM, source=AgentSource.PROJECT) for name in sorted(names)}
-    return replace(found, agents={**found.agents, **custom})
+    return structs.replace(found, agents={**found.agents, **custom})
 
 
 def _entries(folder: Path, *, within: tuple[Path, ...], seen: set[str]) -> Iterator[tuple[str, int, int, int]]:

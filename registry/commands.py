@@ -10,12 +10,14 @@ import contextlib
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from cachetools import LRUCache
+from msgspec import structs
 
 from engine.errors import InputError, NotFound
 from engine.text.cut import some
@@ -58,8 +60,7 @@ class CommandSource(StrEnum):
 _RANK = {source: rank for rank, source in enumerate(CommandSource)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """The content of one command file, as a v2 definition that is not yet validated."""
 
     raw: dict[str, Any]
@@ -72,9 +73,9 @@ class Parsed:
     """SHA-256 of the canonical JSON of `raw`, hex."""
     text: str | None = None
     """The text of a JSON or YAML file; None for markdown and for a definition passed as an object."""
-    agents: Mapping[str, str] = field(default_factory=dict)
+    agents: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Texts of the agent files that another program's workflow needs, by the agent's name."""
-    pointers: Mapping[str, str] = field(default_factory=dict)
+    pointers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The places of the definition's parts in another program's workflow, by pointer."""
     refused: bool = False
     """Whether another program's workflow has parts that cannot be converted, so that the definition is not whole."""
@@ -368,7 +369,7 @@ def _parse(data: bytes, path: Path, project: Path) -> Parsed:
     if peer is not None:
         return _of_peer(raw, peer, text, project)
     found = parse_definition(raw)
-    return replace(found, format="yaml" if yaml and found.format == "json" else found.format, text=text)
+    return structs.replace(found, format="yaml" if yaml and found.format == "json" else found.format, text=text)
 
 
 def _of_peer(raw: dict[str, Any], peer: str, text: str, project: Path) -> Parsed:

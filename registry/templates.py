@@ -7,9 +7,10 @@ list to keep. Its command has the folder's name, so that a template is itself a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.errors import NotFound
 from registry.files import json_file, yaml_file
@@ -28,8 +29,7 @@ _CALL = re.compile(r"^(#   orchestrate .*?\S) {3,}(\S.*)$", re.MULTILINE)
 """A comment with a call of the command line, and what it does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(msgspec.Struct, frozen=True, kw_only=True):
     """One command to begin with."""
 
     name: str

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import msgspec
 from msgspec import structs
 
 from engine.executors.answer import failed, invalid, upper_snake
@@ -122,8 +122,7 @@ class Program(Protocol):
         """See `AgentExecutor.execute`; may be a plain function if it is quick."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramExecutor:
+class ProgramExecutor(msgspec.Struct, frozen=True, kw_only=True):
     """Adapts a program's executor to the engine."""
 
     program: Program

@@ -11,9 +11,10 @@ imported, tested or used with its own workplace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from engine.run.events import Limits
 
@@ -32,8 +33,7 @@ ORDINARY = "mcp_server.project.workplace:open_workplace"
 """Module and function of the default workplace."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a new run."""
 
     source: str | Mapping[str, Any]
@@ -43,10 +43,10 @@ class Request:
     """`auto`, `claude` or `simulate`."""
     own_agents: bool = False
     """The program does the work of every agent itself, so no other executor is needed."""
-    limits: Limits = field(default_factory=Limits)
-    faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    faults: Mapping[tuple[NodeId, int | None], Fault] = msgspec.field(default_factory=dict)
     """For `simulate`: failures by node and attempt number."""
-    values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
+    values: Mapping[NodeId, Mapping[str, Any]] = msgspec.field(default_factory=dict)
     """For `simulate`: outputs by node and key."""
     seed: int | None = None
     """For `simulate`: equal seeds produce equal runs."""

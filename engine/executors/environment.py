@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 from msgspec import structs
 
 from engine.executors.answer import failed
@@ -82,8 +83,7 @@ class _Masked:
         self.heartbeat.started(worker, ago)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The variables of an attempt's process, and the secrets to mask in its output."""
 
     variables: Mapping[str, str]
@@ -150,8 +150,7 @@ def open_environment(
     return Environment(variables=variables, withheld=found.withheld, mask=found.mask)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(msgspec.Struct, frozen=True):
     """The part that the environments of all attempts of an agent share."""
 
     own: Mapping[str, str]

@@ -10,8 +10,9 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.errors import InputError
 from engine.executors.answer import failed, upper_snake
@@ -30,8 +31,7 @@ _CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """The failure to simulate for an attempt."""
 
     kind: FailureKind

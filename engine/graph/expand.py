@@ -5,11 +5,12 @@ Pure. `order.py` adds order, ranks and times, which the nodes made here do not h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import structs
 
 from engine.errors import InvalidCommand
@@ -73,8 +74,7 @@ class Draft:
     """Nodes with a timeout in the file: the default of a sub-command has to wait for its estimate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where nodes are: in a command, or in phases in place."""
 
     command: CommandDefinition
@@ -232,7 +232,7 @@ def _add_template(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None
     inner.warnings, inner.own_timeout = draft.warnings, draft.own_timeout
     draft.templates[plan.id] = inner
     container, instance = foreach(node, plan) if node.for_each is not None else repeated(node, plan)
-    here = replace(here, names=tuple(dict.fromkeys((*own_names(node), *here.names))))
+    here = structs.replace(here, names=tuple(dict.fromkeys((*own_names(node), *here.names))))
     instance = structs.replace(instance, names=here.names)
     draft.nodes[plan.index] = container
     inner.nodes.append(instance)
@@ -246,7 +246,7 @@ def _add_place(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
     if node.agent_id:
         raise InvalidCommand(f'Node "{plan.id}" has an agent and phases; it can have only one of them', ())
     _check_depth((*here.calls, plan.id))
-    inside = replace(here, scope=f"{plan.id}/", group=plan.id, calls=(*here.calls, plan.id))
+    inside = structs.replace(here, scope=f"{plan.id}/", group=plan.id, calls=(*here.calls, plan.id))
     phases = _add_phases(
         draft,
         node.phases,
@@ -267,7 +267,7 @@ def _add_call(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
     inner = _sub_command(draft.bundle, name, node=plan.id, calls=here.calls)
     filled = has_any(text, plan.names) or (here.arguments_of is not None and ARGUMENTS in text)
     inside = Place(inner, f"{plan.id}/", plan.id, text, (*here.calls, inner.name))
-    phases = _add_command(draft, replace(inside, arguments_of=plan.id) if filled else inside)
+    phases = _add_command(draft, structs.replace(inside, arguments_of=plan.id) if filled else inside)
     locks, wait = _group_locks(node.resources, inner.resources)
     start = len(plan.id) + 1
     given = [key[start:] for key in draft.initial if key.startswith(f"{plan.id}/")] if ANY in plan.id else []

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine.ids import NodeId
 from engine.model.plan import NodeKind
 
@@ -20,16 +22,14 @@ if TYPE_CHECKING:
     from engine.model.plan import NodePlan, PhasePlan, Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """Start and end, counted from the start of the run."""
 
     start: timedelta
     end: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True):
     """A run by estimates."""
 
     spans: Mapping[NodeId, Span]

@@ -6,7 +6,6 @@ holds for each instance goes into the template, whose compilation is that of any
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,7 @@ def foreach(node: Node, plan: NodePlan) -> tuple[NodePlan, NodePlan]:
         _instance(plan),
         skip=plan.skip if by_item else None,
         inputs=_optional([*seen, each.name, NUMBER]),
-        outputs=tuple(replace(output, ttl=None, persist=False, merge=Merge.REPLACE) for output in plan.outputs),
+        outputs=tuple(structs.replace(output, ttl=None, persist=False, merge=Merge.REPLACE) for output in plan.outputs),
     )
     return container, instance
 
@@ -85,7 +84,8 @@ def repeated(node: Node, plan: NodePlan) -> tuple[NodePlan, NodePlan]:
         skip=None,
         inputs=_optional([*keys, ITERATION]),
         outputs=tuple(
-            replace(output, ttl=None, persist=False, required=output.required and not group) for output in plan.outputs
+            structs.replace(output, ttl=None, persist=False, required=output.required and not group)
+            for output in plan.outputs
         ),
         target=f"{plan.id}/",
     )

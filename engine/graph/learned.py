@@ -5,7 +5,6 @@ Pure. Storage knows the measured durations.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,9 @@ def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
     nodes = _timed(plan, learned)
     if nodes is None:
         return plan
-    return replace(plan, nodes=tuple(_with_ranks(node, now) for node, now in zip(plan.nodes, nodes, strict=True)))
+    return structs.replace(
+        plan, nodes=tuple(_with_ranks(node, now) for node, now in zip(plan.nodes, nodes, strict=True))
+    )
 
 
 def _with_ranks(node: NodePlan, now: NodePlan) -> NodePlan:
@@ -41,7 +42,7 @@ def _with_ranks(node: NodePlan, now: NodePlan) -> NodePlan:
     if node.template is None or now.template is None:
         return structs.replace(node, rank=now.rank)
     pairs = zip(node.template.nodes, now.template.nodes, strict=True)
-    template = replace(node.template, nodes=tuple(_with_ranks(one, other) for one, other in pairs))
+    template = structs.replace(node.template, nodes=tuple(_with_ranks(one, other) for one, other in pairs))
     return structs.replace(node, rank=now.rank, estimate=now.estimate, template=template)
 
 
@@ -51,7 +52,7 @@ def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
     if nodes is None:
         return plan
     shortest = forecast(nodes, plan.phases, limits=serial_limits(plan.phases))
-    return replace(
+    return structs.replace(
         plan,
         nodes=tuple(nodes),
         critical_path=shortest.path,
@@ -98,15 +99,17 @@ def _with_count(node: NodePlan, learned: Mapping[str, float]) -> NodePlan:
     if count is None:
         return node
     if node.loop is not None:
-        return structs.replace(node, loop=replace(node.loop, estimated=min(count, node.loop.max_iterations)))
-    return structs.replace(node, each=node.each and replace(node.each, estimated=min(count, node.each.max_items)))
+        return structs.replace(node, loop=structs.replace(node.loop, estimated=min(count, node.loop.max_iterations)))
+    return structs.replace(
+        node, each=node.each and structs.replace(node.each, estimated=min(count, node.each.max_items))
+    )
 
 
 def _with_time(command: str, node: NodePlan, phases: Sequence[PhasePlan], learned: Mapping[str, float]) -> NodePlan:
     if node.template is not None:
         counted = _with_count(node, learned)
         inner = _retimed(command, node.template.nodes, node.template.phases, learned)
-        template = replace(node.template, nodes=tuple(inner))
+        template = structs.replace(node.template, nodes=tuple(inner))
         limit = phases[node.phase].limit if node.phase >= 0 else None
         return structs.replace(counted, template=template, estimate=inner[0].estimate * rounds(counted, limit))
     if node.kind is NodeKind.AGENT and node.id in learned:

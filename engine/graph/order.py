@@ -7,9 +7,10 @@ that a valid command never pays for the import. `forecast.py` applies the limits
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +22,7 @@ SEARCH_BUDGET = 2_000_000
 """Edges that a search for shortest cycles visits before it settles for the shortest one so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranks:
+class Ranks(msgspec.Struct, frozen=True):
     """Longest remaining paths by estimates, in milliseconds, by node index."""
 
     upward: list[int]

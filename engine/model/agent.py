@@ -6,10 +6,12 @@ Pure. `registry/agents/load.py` reads agent files; the executors run them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+
+import msgspec
+from msgspec import structs
 
 LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,30}")
 """A word that a worker of a fleet says of itself."""
@@ -17,8 +19,7 @@ MAX_LABELS = 6
 """A worker serves a queue for each set of its labels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KindTraits:
+class KindTraits(msgspec.Struct, frozen=True, kw_only=True):
     """The properties of a kind of agent, beside its executor."""
 
     needs_model: bool = False
@@ -64,8 +65,7 @@ class AgentSource(StrEnum):
     """Known to Claude Code by name, without a file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agent:
+class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """One agent, closed: nothing about it is looked up after the plan is made."""
 
     id: str
@@ -87,12 +87,12 @@ class Agent:
     isolation: str | None = None
     mcp_servers: tuple[str, ...] = ()
     """All servers that the file names, including those that it defines itself."""
-    inline_servers: dict[str, Any] = field(default_factory=dict)
+    inline_servers: dict[str, Any] = msgspec.field(default_factory=dict)
     """Definitions of MCP servers in the file itself, by name: programs or URLs."""
     skills: tuple[str, ...] = ()
-    hooks: dict[str, Any] = field(default_factory=dict)
+    hooks: dict[str, Any] = msgspec.field(default_factory=dict)
     """Claude Code's hooks, by event, as it takes them: programs."""
-    handed_on: dict[str, Any] = field(default_factory=dict)
+    handed_on: dict[str, Any] = msgspec.field(default_factory=dict)
     """Other fields of Claude Code, by its names, as it takes them: `memory`, `initialPrompt` …"""
     command: tuple[str, ...] = ()
     """argv of a process agent."""
@@ -109,13 +109,12 @@ class Agent:
 
     Else its prompt has to be passed: packaged agents, and files that only we can read.
     """
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     labels: tuple[str, ...] = ()
     """Words that a worker of a fleet must say of itself to get the agent: `gpu`, `linux`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentDefaults:
+class AgentDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """Defaults for model agents whose file does not say; a built-in agent keeps its own tools."""
 
     model: str | None = None
@@ -135,7 +134,7 @@ class AgentDefaults:
         if not agent.kind.traits.needs_model or agent.ignores_project:
             return agent
         tools = None if agent.source is AgentSource.BUILTIN else self.tools
-        return replace(
+        return structs.replace(
             agent,
             model=agent.model or self.model,
             effort=agent.effort or self.effort,

@@ -7,7 +7,6 @@ affects a live run.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -30,14 +29,13 @@ IN_PLACE = "(phases)"
 """In place of an agent in the plan of a node with phases in place; no agent can have this id."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a run of one command needs, looked up once."""
 
     command: CommandDefinition
     agents: Mapping[str, Agent]
     """Every agent that the command or one of its sub-commands names, by id."""
-    commands: Mapping[str, CommandDefinition] = field(default_factory=dict)
+    commands: Mapping[str, CommandDefinition] = msgspec.field(default_factory=dict)
     """Sub-commands by name, `/deploy`, at any depth."""
     source: str = ""
     """The origin of the command: a path relative to the project, or `definition`."""
@@ -65,8 +63,7 @@ class SkipType(StrEnum):
     CUSTOM = "custom"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skip:
+class Skip(msgspec.Struct, frozen=True, kw_only=True):
     """When a node is skipped."""
 
     type: SkipType
@@ -74,8 +71,7 @@ class Skip:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compensation:
+class Compensation(msgspec.Struct, frozen=True, kw_only=True):
     """How a node is undone (SPEC 7)."""
 
     type: CompensationType
@@ -87,8 +83,7 @@ class Compensation:
     rollback_to: NodeId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForEach:
+class ForEach(msgspec.Struct, frozen=True, kw_only=True):
     """The node stands for one instance of its template for each item of a list."""
 
     items: str
@@ -107,8 +102,7 @@ class ForEach:
     """Items that plans assume."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
+class Repeat(msgspec.Struct, frozen=True, kw_only=True):
     """The node stands for instances of its template one after the other, until a condition holds."""
 
     until: str
@@ -224,8 +218,7 @@ class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
     """For a phase of instances: the phase of the node around them, whose places they use as well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(msgspec.Struct, frozen=True, kw_only=True):
     """The nodes of one instance; their ids are below `cover/*`, that of the instance, and indexes count from here."""
 
     nodes: tuple[NodePlan, ...]
@@ -233,8 +226,7 @@ class Template:
     phases: tuple[PhasePlan, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArgumentSpec:
+class ArgumentSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A named input of a run (SPEC 1, arguments)."""
 
     name: str
@@ -243,8 +235,7 @@ class ArgumentSpec:
     default: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A command ready to run: flat, closed, immutable."""
 
     command: str
@@ -258,10 +249,10 @@ class Plan:
     """Top-level phases and those of sub-commands; `group` says which is which."""
     nodes: tuple[NodePlan, ...]
     """In file order; nodes of a sub-command follow its own node."""
-    agents: dict[str, Agent] = field(default_factory=dict)
-    initial: dict[str, Any] = field(default_factory=dict)
+    agents: dict[str, Agent] = msgspec.field(default_factory=dict)
+    initial: dict[str, Any] = msgspec.field(default_factory=dict)
     """globalContext.initial, keys with their scope."""
-    fallbacks: dict[str, list[Any]] = field(default_factory=dict)
+    fallbacks: dict[str, list[Any]] = msgspec.field(default_factory=dict)
     """For arguments that sub-commands take from the run's text, keys with their scope: the default, or nothing."""
     arguments: tuple[ArgumentSpec, ...] = ()
     locks: tuple[LockSpec, ...] = ()

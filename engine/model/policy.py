@@ -10,6 +10,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 MODEL_BREAKER = "claude"
 """The circuit breaker of model agents whose nodes name none; it is asked only after the service was scarce."""
 QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
@@ -61,8 +63,7 @@ class RetryStrategy(StrEnum):
     FIBONACCI = "fibonacci"
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True):
     """When a failed attempt is retried (SPEC 5)."""
 
     max_retries: int
@@ -96,8 +97,7 @@ class LockType(StrEnum):
     UPGRADE = "upgrade"
 
 
-@dataclass(frozen=True, slots=True)
-class LockSpec:
+class LockSpec(msgspec.Struct, frozen=True):
     """One resource that a run or a node wants."""
 
     resource: str
@@ -115,8 +115,7 @@ class Merge(StrEnum):
     CONCAT = "concat"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputSpec:
+class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A context value that a node reads."""
 
     key: str
@@ -127,8 +126,7 @@ class InputSpec:
     """JSONPath text, checked when the plan was made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputDecl:
+class OutputDecl(msgspec.Struct, frozen=True, kw_only=True):
     """A context value that a node must return."""
 
     key: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 
 class ItemKind(StrEnum):
@@ -28,8 +29,7 @@ class ItemKind(StrEnum):
     """Filters and merge drivers in the repository's own configuration."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustItem:
+class TrustItem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that needs the user's trust, as it is now."""
 
     id: str
@@ -43,7 +43,7 @@ class TrustItem:
     """SHA-256, hex, over everything covered except files; equal in a copy of the project at another path."""
     place: str
     """SHA-256, hex, of its place: trust given elsewhere applies only under a stricter rule."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Digest of each existing covered file and module folder, by its path below the project.
 
     Which of them count may depend on the search path of the current process, so trust applies if it covered each one.

@@ -7,7 +7,6 @@ No default ever changes: a field that has its default is not stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -71,8 +70,7 @@ class ValueRef(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The most that a run may use; None: no limit."""
 
     max_parallelism: int | None = None
@@ -90,8 +88,7 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopCause:
+class StopCause(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run stops before its end, and how far it is undone."""
 
     kind: StopKind

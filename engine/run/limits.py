@@ -6,7 +6,6 @@ Pure. Every front door checks its form in its own way; this is the one rule for 
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
@@ -26,21 +25,21 @@ _NUMBERS = {"max_cost_usd": MAX_COST_USD, "max_duration_seconds": float(MAX_DURA
 
 def checked(limits: Limits) -> Limits:
     """*limits*, each of which can be kept. Raises `InputError` (INVALID_LIMIT)."""
-    for field in fields(limits):
-        value = getattr(limits, field.name)
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
         if value is None:
             continue
-        if field.name in _WHOLE:
-            most: float = _WHOLE[field.name]
+        if name in _WHOLE:
+            most: float = _WHOLE[name]
             good = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
             form = f"a whole number from 1 to {most}"
         else:
-            most = _NUMBERS[field.name]
+            most = _NUMBERS[name]
             number = isinstance(value, int | float) and not isinstance(value, bool)
             good = number and math.isfinite(value) and 0 <= value <= most
             form = f"a number from 0 to {most:.0f}"
         if not good:
             raise InputError(
-                f"{field.name} cannot be {value!r:.100}", code="INVALID_LIMIT", hint=f"Give {form}, or leave it out."
+                f"{name} cannot be {value!r:.100}", code="INVALID_LIMIT", hint=f"Give {form}, or leave it out."
             )
     return limits

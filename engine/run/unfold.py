@@ -7,10 +7,10 @@ nodes inside it below that, `cover/2/write`. Indexes of a template become indexe
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import structs
 from msgspec.structs import force_setattr
 from msgspec.structs import replace as replaced
 
@@ -241,7 +241,7 @@ class _Maker(msgspec.Struct, frozen=True):
         node, around = self.template.nodes[0], self.around
         undo = node.compensation
         if undo is not None and undo.rollback_to is not None:  # it names a node beside the one around
-            undo = replace(undo, rollback_to=NodeId(around.scope + undo.rollback_to.rpartition("/")[2]))
+            undo = structs.replace(undo, rollback_to=NodeId(around.scope + undo.rollback_to.rpartition("/")[2]))
         return self._like(
             0,
             id=NodeId(prefix),
@@ -263,7 +263,7 @@ class _Maker(msgspec.Struct, frozen=True):
         node = self.template.nodes[place]
         undo = node.compensation
         if undo is not None and undo.rollback_to is not None:
-            undo = replace(undo, rollback_to=self._at(undo.rollback_to, prefix))
+            undo = structs.replace(undo, rollback_to=self._at(undo.rollback_to, prefix))
         return self._like(
             place,
             id=self._at(node.id, prefix),

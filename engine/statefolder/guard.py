@@ -12,8 +12,9 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.errors import EnvironmentFault, OrchestrationError
 from engine.statefolder.links import NOT_OURS, Place, check_links, make_below, make_private, state_of
@@ -43,8 +44,7 @@ class Standing(enum.Enum):
     """Without a stamp, or with one unknown to this user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A state folder as found."""
 
     folder: Path

@@ -14,9 +14,9 @@ import hashlib
 import os
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 HAS_PROC = Path("/proc/self/stat").exists()
@@ -24,8 +24,7 @@ _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class Process(msgspec.Struct, frozen=True, kw_only=True):
     """One process; all fields but host name and pid are hashes, and may be empty if unknown."""
 
     hostname: str

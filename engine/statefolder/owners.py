@@ -13,9 +13,12 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
+from msgspec import structs
 
 from engine.errors import EnvironmentFault
 from engine.statefolder.identity import Process, started, this_process
@@ -36,8 +39,7 @@ def owners_of(project: Path) -> Path:
     return locate(project).state.folder / FOLDER
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """A process that owns runs, or owned some."""
 
     owner: str
@@ -218,7 +220,7 @@ def _is_held(descriptor: int) -> bool:
 def _text(process: Process, now: datetime | None = None) -> bytes:
     """A record; its length does not depend on the time, so that it can be overwritten."""
     lived = None if now is None else now.astimezone(UTC).isoformat(timespec="microseconds")
-    return json.dumps({**asdict(process), "lived": lived}).encode()
+    return json.dumps({**structs.asdict(process), "lived": lived}).encode()
 
 
 def _parsed(text: bytes) -> tuple[Process | None, datetime | None]:

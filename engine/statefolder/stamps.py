@@ -12,9 +12,10 @@ import os
 import re
 import secrets
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.errors import EnvironmentFault
 from engine.statefolder import user_files
@@ -57,8 +58,7 @@ def write_stamp(folder: Path, stamp: str) -> None:
     new.replace(folder / STAMP)
 
 
-@dataclass(frozen=True, slots=True)
-class Stamps:
+class Stamps(msgspec.Struct, frozen=True):
     """The stamps that one user knows."""
 
     file: Path
@@ -116,8 +116,7 @@ class Stamps:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """Stamps to note, with the folders that carry them."""
 
     noted: list[tuple[str, Path]]

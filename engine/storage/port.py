@@ -6,7 +6,6 @@ No effects here: `sqlite.py` keeps a project's runs forever, `memory.py` those o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -26,8 +25,7 @@ LockOp: TypeAlias = Callable[[LockTable], list[LockOutcome]]
 """A change of the lock table; runs inside the transaction, on the table as it is then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerAnswer:
+class BreakerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of a circuit breaker to a node."""
 
     run: RunId
@@ -64,8 +62,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionValue:
+class SessionValue(msgspec.Struct, frozen=True, kw_only=True):
     """A persisted output that later commands of the project find in their context."""
 
     key: str
@@ -84,14 +81,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A request of another process to a run's owner."""
 
     run: RunId
     kind: str
     """`cancel`, `decide`, `granted` or `refused`."""
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 SHORT, SHORT_BYTES = 500, 2**16

@@ -14,10 +14,12 @@ Reports of attempts that were admitted before it opened change nothing while it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
+
+import msgspec
+from msgspec import structs
 
 from engine.errors import InputError
 from engine.ids import AttemptId, NodeId, RunId, parse_attempt_id
@@ -35,8 +37,7 @@ class BreakerPhase(StrEnum):
     HALF_OPEN = "half-open"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerConfig:
+class BreakerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """When a breaker opens and when it tries again (SPEC 9)."""
 
     failure_threshold: int = 5
@@ -57,8 +58,7 @@ class BreakerConfig:
                 raise InputError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Strike:
+class Strike(msgspec.Struct, frozen=True):
     """A failure that counts towards opening."""
 
     at: datetime
@@ -66,8 +66,7 @@ class Strike:
     """Whether its code is one of `SCARCITY_CODES`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerState:
+class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
     """One breaker; a new one is closed."""
 
     strikes: tuple[Strike, ...] = ()
@@ -91,15 +90,13 @@ class BreakerState:
         return BreakerPhase.OPEN if self.trial is None else BreakerPhase.HALF_OPEN
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """The call may be made, once *state* is stored."""
 
     state: BreakerState
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """The call may not be made now."""
 
     next_trial_at: datetime | None
@@ -119,14 +116,14 @@ def admit(state: BreakerState, attempt: AttemptId, now: datetime) -> Verdict:
         return Rejected(None, state.callers_wait)
     if now < state.next_trial_at:
         return Rejected(state.next_trial_at, state.callers_wait)
-    return Admitted(replace(state, trial=attempt))
+    return Admitted(structs.replace(state, trial=attempt))
 
 
 def limit_trial_delay(state: BreakerState, now: datetime) -> BreakerState:
     """*state* with its trial no farther ahead than the reset timeout, which it exceeds after the clock was set back."""
     if state.next_trial_at is None or state.reset is None or state.next_trial_at <= now + state.reset:
         return state
-    return replace(state, next_trial_at=now + state.reset)
+    return structs.replace(state, next_trial_at=now + state.reset)
 
 
 def record_success(state: BreakerState, attempt: AttemptId) -> BreakerState:
@@ -162,7 +159,7 @@ def concerns(name: str, code: str) -> bool:
 
 def record_cancel(state: BreakerState, attempt: AttemptId) -> BreakerState:
     """A cancelled or lost trial proves nothing: the next call becomes the trial. Any other attempt changes nothing."""
-    return replace(state, trial=None) if state.trial == attempt else state
+    return structs.replace(state, trial=None) if state.trial == attempt else state
 
 
 def abandon(state: BreakerState, run: RunId, node: NodeId | None = None) -> BreakerState:
@@ -170,7 +167,7 @@ def abandon(state: BreakerState, run: RunId, node: NodeId | None = None) -> Brea
     parsed = None if state.trial is None else parse_attempt_id(state.trial)
     if parsed is None or parsed[0] != run or node not in {None, parsed[1]}:
         return state
-    return replace(state, trial=None)
+    return structs.replace(state, trial=None)
 
 
 def circuit_open(name: str, rejected: Rejected) -> Failure:

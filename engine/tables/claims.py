@@ -5,10 +5,11 @@ Pure. It decides nothing: `locks.py` queues, grants and refuses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from engine.ids import NodeId, OwnerId, RunId
 from engine.model.policy import LockSpec, LockType
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True):
     """The holder of a claim: a run, or one node of it."""
 
     run: RunId
@@ -46,8 +46,7 @@ class Holder:
         return self.node is None or other.node.startswith(f"{self.node}/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """All locks of one holder, held or awaited; one row of the table."""
 
     holder: Holder
@@ -76,8 +75,7 @@ class Claim:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Blocker:
+class Blocker(msgspec.Struct, frozen=True):
     """One reason why a claim waits."""
 
     resource: str

@@ -60,8 +60,10 @@ will be, so a waiter for such a lock is refused at once, with the two ways out.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+from msgspec import structs
 
 from engine.errors import InternalError
 from engine.model.policy import Failure, FailureKind
@@ -76,23 +78,20 @@ if TYPE_CHECKING:
 __all__ = ["Blocker", "Claim", "Granted", "Holder", "LockChanges", "LockOutcome", "LockTable", "Queued", "Refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True):
     """The holder has all its locks."""
 
     holder: Holder
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The holder's claim was removed: LOCK_TIMEOUT, LOCK_RESERVED or DEADLOCK."""
 
     holder: Holder
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(msgspec.Struct, frozen=True):
     """The holder's request waits, until *deadline* at most; produced by `queued` for the caller that made it."""
 
     holder: Holder
@@ -102,8 +101,7 @@ class Queued:
 LockOutcome: TypeAlias = Granted | Queued | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class LockChanges:
+class LockChanges(msgspec.Struct, frozen=True):
     """The rows to write back, by holder; removing a row that was never stored is harmless."""
 
     stored: tuple[Claim, ...]
@@ -173,7 +171,7 @@ class LockTable:
         if standing is not None:
             return self._ask_again(standing, claim)
         self._last_order += 1
-        claim = replace(claim, order=self._last_order, granted=True, reserved=False)
+        claim = structs.replace(claim, order=self._last_order, granted=True, reserved=False)
         held = dict.fromkeys(self._granted.conflicting(claim))
         for blocker in held:
             if self._claims[blocker].reserved:
@@ -182,7 +180,7 @@ class LockTable:
             return self._grant(claim)
         if held and claim.deadline <= now:  # a claim that would not wait blocks no one
             return [Refused(claim.holder, self._timed_out(claim))]
-        waiter = replace(claim, granted=False)
+        waiter = structs.replace(claim, granted=False)
         self._replace(waiter)
         return self._entangle(claim.holder) + self._time_out(waiter, now)
 
@@ -200,7 +198,7 @@ class LockTable:
         gone = self._drop([claim for claim in self.of_run(run) if not claim.granted])
         outcomes: list[LockOutcome] = []
         for claim in self.of_run(run):
-            kept = replace(claim, reserved=True)
+            kept = structs.replace(claim, reserved=True)
             self._replace(kept)
             for holder in dict.fromkeys(self._waiting.conflicting(kept)):
                 waiter = self._claims[holder]
@@ -211,13 +209,15 @@ class LockTable:
     def adopt(self, run: RunId, owner: OwnerId) -> None:
         """Make *owner* responsible for *run*: what was reserved for it is held again."""
         for claim in self.of_run(run):
-            self._replace(replace(claim, owner=owner, reserved=False))
+            self._replace(structs.replace(claim, owner=owner, reserved=False))
 
     def postpone(self, run: RunId, by: timedelta) -> list[LockOutcome]:
         """Have the waiters of *run* wait *by* longer; its clock has jumped by that much, ahead or back."""
         for claim in self.of_run(run):
             if not claim.granted:
-                self._replace(replace(claim, requested_at=claim.requested_at + by, deadline=claim.deadline + by))
+                self._replace(
+                    structs.replace(claim, requested_at=claim.requested_at + by, deadline=claim.deadline + by)
+                )
         return []
 
     def expire(self, now: datetime, owner: OwnerId | None = None) -> list[LockOutcome]:
@@ -237,7 +237,7 @@ class LockTable:
         if standing.specs != claim.specs:
             raise InternalError(f"{claim.holder} already has a claim, on other locks")
         if standing.owner != claim.owner or standing.reserved:
-            self._replace(replace(standing, owner=claim.owner, reserved=False))
+            self._replace(structs.replace(standing, owner=claim.owner, reserved=False))
         return [Granted(claim.holder)] if standing.granted else []
 
     def _ahead(self, claim: Claim) -> dict[Holder, None]:
@@ -257,7 +257,7 @@ class LockTable:
             yield from (h for h in self._waiting.conflicting(claim) if _rank(self._claims[h]) > rank)
 
     def _grant(self, claim: Claim) -> list[LockOutcome]:
-        self._replace(claim if claim.granted else replace(claim, granted=True))
+        self._replace(claim if claim.granted else structs.replace(claim, granted=True))
         outcomes: list[LockOutcome] = [Granted(claim.holder)]
         for holder in list(self._waiting.runs.get(claim.holder.run, ())):
             if claim.holder.encloses(holder):

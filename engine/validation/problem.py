@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine.validation.codes import CODES, Severity
 
 if TYPE_CHECKING:
@@ -63,8 +65,7 @@ def grouped(problems: Iterable[Problem]) -> list[Problem]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(msgspec.Struct, frozen=True):
     """The result of validating one definition."""
 
     problems: tuple[Problem, ...]

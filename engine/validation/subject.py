@@ -33,6 +33,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import msgspec
+
 from engine import conditions
 from engine.errors import InputError
 from engine.graph.instances import ITERATION, NUMBER, own_names
@@ -47,8 +49,7 @@ MAX_ENTRIES_KEPT = 4 * BLOCK
 """Nodes up to which the strips are kept for the next rule; for larger commands each rule makes them again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(msgspec.Struct, frozen=True):
     """One node and its place."""
 
     node: Node
@@ -95,8 +96,7 @@ class Spot:
         return self.is_sub_command or bool(self.node.phases)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """For every node, which nodes of a range come before it."""
 
     start: int

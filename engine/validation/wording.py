@@ -8,8 +8,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.model.command import MAX_MILLISECONDS
 from engine.text.cut import cut
@@ -18,8 +19,7 @@ DAY = 24 * 3600 * 1000
 MAX_SHOWN_LENGTH = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One fault that pydantic found in one value."""
 
     kind: str

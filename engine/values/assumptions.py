@@ -14,6 +14,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine.conditions import Condition, ConditionError, parse
 from engine.ids import ANY
 from engine.json.example import example_of
@@ -52,8 +54,7 @@ class _Output:
     """Values that conditions compare it with, by their JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assumptions:
+class Assumptions(msgspec.Struct, frozen=True):
     """Outputs invented for the conditions that read them."""
 
     values: Mapping[NodeId, Mapping[str, Any]]
@@ -236,8 +237,7 @@ class _Search:
             output.literals.setdefault(json.dumps(value), value)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(msgspec.Struct, frozen=True):
     """A condition, and where its names have values."""
 
     scope: str

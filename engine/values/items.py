@@ -6,8 +6,9 @@ Pure.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.errors import InputError
 from engine.model.policy import Failure, FailureKind
@@ -28,8 +29,7 @@ _NO_LIST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(msgspec.Struct, frozen=True):
     """A list, or why it cannot be used."""
 
     items: tuple[Any, ...] = ()

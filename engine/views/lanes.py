@@ -6,9 +6,10 @@ Pure. A list of hundreds is readable that way, and shows how many ran at once an
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.run.state import NodeStatus
 
@@ -23,8 +24,7 @@ MAX_BLOCKS = 500
 """Blocks of a lane over the length of a run: what is closer together is drawn as one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(msgspec.Struct, frozen=True, kw_only=True):
     """One item, or several without a visible gap, counted from the request for the run."""
 
     start: timedelta
@@ -33,8 +33,7 @@ class Block:
     """Whether one of them failed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """Items that ran one after the other."""
 
     items: int

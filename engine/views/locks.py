@@ -5,8 +5,9 @@ Pure, a projection of stored claims.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.tables.locks import LockTable
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from engine.tables.claims import Claim
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockLine:
+class LockLine(msgspec.Struct, frozen=True, kw_only=True):
     """One lock that is held or requested."""
 
     resource: str

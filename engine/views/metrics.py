@@ -5,10 +5,10 @@ Pure, a projection of the run. The cache counters are passed in: the run does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import structs
 
 from engine.graph.forecast import forecast, serial_limits
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 SLOWEST = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheUse:
+class CacheUse(msgspec.Struct, frozen=True, kw_only=True):
     """Lookups of context values, by where the value was found."""
 
     hits: int
@@ -47,8 +46,7 @@ class CacheUse:
         return 100 * self.hits / asked if asked else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseMetrics:
+class PhaseMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One phase."""
 
     id: str
@@ -62,8 +60,7 @@ class PhaseMetrics:
     """Percent of the nodes that ran or failed; None if none did."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentMetrics:
+class AgentMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One node's agent."""
 
     id: NodeId
@@ -74,8 +71,7 @@ class AgentMetrics:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers."""
 
     run: RunId
@@ -109,8 +105,7 @@ class Metrics:
     cost_usd: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over the nodes of a run; see `Metrics`."""
 
     durations: Mapping[NodeId, timedelta]

@@ -5,9 +5,10 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.run.events import Role
 from engine.run.lookup import keys_at, parts_at
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from engine.run.state import AttemptRecord, NodeState, Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptLine:
+class AttemptLine(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a node."""
 
     number: int
@@ -48,8 +48,7 @@ class AttemptLine:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputLine:
+class InputLine(msgspec.Struct, frozen=True, kw_only=True):
     """One key that a node reads."""
 
     key: str
@@ -60,8 +59,7 @@ class InputLine:
     """The nodes that produced it; none for an argument or a default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputLine:
+class OutputLine(msgspec.Struct, frozen=True, kw_only=True):
     """One key that a node produces."""
 
     key: str
@@ -70,8 +68,7 @@ class OutputLine:
     persist: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeDetail:
+class NodeDetail(msgspec.Struct, frozen=True, kw_only=True):
     """One node at one moment."""
 
     id: NodeId

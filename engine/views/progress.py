@@ -5,9 +5,10 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.ids import NodeId
 from engine.run.nesting import is_inside
@@ -27,8 +28,7 @@ DONE = OVER | {NodeStatus.CANCELLED}
 BUSY = frozenset({NodeStatus.RUNNING, NodeStatus.WAITING, NodeStatus.COMPENSATING})
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """Finished nodes of the file, of all its nodes."""
 
     done: int
@@ -66,8 +66,7 @@ def node_remaining(run: Run, node: NodeState, now: datetime, learned: Mapping[st
     return max(ZERO, estimate - run.worked(node.live, now))
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
+class Fold(msgspec.Struct, frozen=True):
     """The instances of one node, in numbers."""
 
     total: int

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine.ids import OwnerId, RunId, attempt_id, session_id
 from engine.model.plan import NodeKind
 from engine.model.policy import Failure
@@ -46,8 +48,7 @@ _FAILED = {NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED}
 _UNDONE = {NodeStatus.COMPENSATED, NodeStatus.COMPENSATING, NodeStatus.COMPENSATION_FAILED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseStatus:
+class PhaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of one phase."""
 
     id: str
@@ -58,8 +59,7 @@ class PhaseStatus:
     total: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeLine:
+class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one node."""
 
     id: NodeId
@@ -89,8 +89,7 @@ class FailureLine:
     """The Claude Code session of the failed attempt, if any: `claude --resume` shows it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A decision that a node waits for."""
 
     node: NodeId
@@ -98,8 +97,7 @@ class Question:
     answers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputLine:
+class OutputLine(msgspec.Struct, frozen=True, kw_only=True):
     """One context key that the run itself produced."""
 
     key: str

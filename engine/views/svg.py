@@ -6,10 +6,11 @@ Pure. The SVG is written as text, without a library; every text in it is escaped
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.model.plan import NodeKind
 from engine.text.cut import cut
@@ -110,8 +111,7 @@ def _cut(text: str) -> str:
     return cut(text, MAX_LABEL_LENGTH)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """The position of a node's bar."""
 
     left: float

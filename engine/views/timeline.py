@@ -28,10 +28,11 @@ over, perhaps days later, so its span ends at its deadline at the latest, and it
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
@@ -76,8 +77,7 @@ class SpanEnd(StrEnum):
     """It has not ended yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of time, counted from the request for the run."""
 
     kind: SpanKind
@@ -99,8 +99,7 @@ class Span:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One node."""
 
     node: NodeId
@@ -125,8 +124,7 @@ class Row:
         return next((span.start for span in self.spans if span.kind is SpanKind.ATTEMPT), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseRows:
+class PhaseRows(msgspec.Struct, frozen=True, kw_only=True):
     """One phase with its nodes."""
 
     id: str
@@ -140,8 +138,7 @@ class PhaseRows:
     """The items of a long list that have no row of their own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """A run over time."""
 
     origin: datetime

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.run.titles import title
@@ -50,8 +52,7 @@ class Todo:
     active_form: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TodoOptions:
+class TodoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of the list."""
 
     batch_size: int | None = BATCH_SIZE

@@ -6,8 +6,9 @@ Effects: reads runs and sends progress messages; changes nothing.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from engine.views.status import failures, questions, snapshot, works
 from mcp_server.answers.guidance import progress_line
@@ -35,8 +36,7 @@ class SendProgress(Protocol):
         """*message* is one line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glimpse:
+class Glimpse(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a run as far as a wait needs it."""
 
     events: int
@@ -52,8 +52,7 @@ class Glimpse:
     """The run itself, to see later that it has changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a run that a client knows."""
 
     events: int

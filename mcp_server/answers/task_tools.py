@@ -6,8 +6,9 @@ update names its task by the subject with which it was created.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.text.cut import cut
 from engine.text.gerunds import active_form
@@ -31,8 +32,7 @@ Sent = dict[str, "tuple[TodoStatus, str]"]
 """Status and subject by task, as last sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(msgspec.Struct, frozen=True):
     key: str
     subject: str
     """Its first subject, by which the model finds its id."""

@@ -7,8 +7,9 @@ memory what was handed out. The engine decides what there is to do.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.executors.claude.prompt import answer_schema, host_prompt_of, large_inputs
 from engine.executors.scratch import keep_file
@@ -32,8 +33,7 @@ MAX_DESCRIPTION_LENGTH = 60
 MAX_OPEN = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """A client's work for a run, as one answer reports it."""
 
     new: tuple[wire.WorkLine, ...] = ()

@@ -5,9 +5,8 @@ Effects: those of `mcp_server/project/health.py`; prints the findings.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import typer
+from msgspec import structs
 
 from engine.text.shown import clean
 from mcp_server.cli import console
@@ -27,7 +26,7 @@ def doctor(as_json: Json = False) -> None:
         found = examine(project_root())
         healthy = all(one.state != BROKEN for one in found)
         if as_json:
-            console.print_json({"healthy": healthy, "checks": [asdict(one) for one in found]})
+            console.print_json({"healthy": healthy, "checks": [structs.asdict(one) for one in found]})
         else:
             for one in found:
                 console.results.print(clean(f"{SIGNS[one.state]} {one.topic}: {one.text}"), soft_wrap=True)

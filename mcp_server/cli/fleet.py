@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from msgspec import structs
 
 from engine.errors import EnvironmentFault, InputError
 from engine.text.shown import clean
@@ -64,7 +64,7 @@ def worker(
         )  # fmt: skip
         _check_worker(address, kind or [], label or [], folder)
         options = Options(
-            address=asdict(address),
+            address=structs.asdict(address),
             folder=str(folder.resolve()),
             notes="",
             name=name or f"{socket.gethostname()}-{os.getpid()}",

@@ -13,11 +13,11 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
+from msgspec import structs
 
 from engine.errors import EnvironmentFault, StateError
 
@@ -54,7 +54,7 @@ async def supervise(options: Options, tell: Callable[[str], None]) -> int:
     except OSError as error:
         raise _unwritable(state, error) from error
     try:
-        return await _keep(replace(options, notes=str(state)), tell)
+        return await _keep(structs.replace(options, notes=str(state)), tell)
     finally:
         lock.release()
 
@@ -123,7 +123,7 @@ async def _run(
         start_new_session=True,
     )
     assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-    process.stdin.write(json.dumps(asdict(options)).encode() + b"\n")
+    process.stdin.write(json.dumps(structs.asdict(options)).encode() + b"\n")
     ending = asyncio.create_task(_end(process, stop, hurry, options, tell))
     try:
         ready, fault = await _heard(process, tell)

@@ -13,12 +13,12 @@ import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
 from engine.errors import InputError, OrchestrationError
@@ -52,8 +52,7 @@ _supervisor = 1
 """The pipe to the supervisor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker was started."""
 
     address: Mapping[str, Any]

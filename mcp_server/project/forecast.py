@@ -5,9 +5,10 @@ Pure. `project.py` reads the times and costs of earlier runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.graph import as_learned, most_attempts, predict
 from engine.model.plan import NodeKind
@@ -28,8 +29,7 @@ WHOLE = frozenset({RunStatus.COMPLETED, RunStatus.DEGRADED})
 """The ends of a run that did all of its work."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """The estimated time and cost of a run."""
 
     plan: Plan

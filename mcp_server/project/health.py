@@ -12,9 +12,10 @@ import platform
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.errors import OrchestrationError
 from engine.executors.claude.executor import find_program
@@ -55,8 +56,7 @@ PLUGIN = "orchestration"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one check."""
 
     topic: str

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import secrets
-from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
+import msgspec
+from msgspec import structs
 
 from engine.errors import EnvironmentFault, InputError, StateError
 from engine.graph import compile_plan
@@ -69,19 +68,18 @@ RUNS_LOOKED_AT = 500
 """Newest runs that are searched for those of a command, for its cost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a new run."""
 
     source: str | Mapping[str, Any]
     arguments: str | Mapping[str, Any] | None = None
     executor: str = "auto"
     """`auto`, `claude`, `host` or `simulate`."""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
     """For those that are absent, the project's settings apply."""
-    faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
+    faults: Mapping[tuple[NodeId, int | None], Fault] = msgspec.field(default_factory=dict)
     """For `simulate`: failures by node and attempt number; None is every forward attempt."""
-    values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
+    values: Mapping[NodeId, Mapping[str, Any]] = msgspec.field(default_factory=dict)
     """For `simulate`: outputs by node and key."""
     seed: int | None = None
     """For `simulate`: equal seeds make equal runs."""
@@ -212,13 +210,13 @@ class Project(Runs):
             "source": request.source,
             "arguments": request.arguments,
             "executor": request.executor,
-            "limits": asdict(request.limits),
+            "limits": structs.asdict(request.limits),
         }
         return await self._background({"run": asked})
 
     async def resume_in_background(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Resume a run in a separate process. Raises what `resume` does, and `EnvironmentFault` (WORKER_FAILED)."""
-        await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
+        await self._background({"resume": run_id, "failed": failed, "limits": structs.asdict(limits or Limits())})
 
     async def _background(self, request: Mapping[str, Any]) -> RunId:
         place = await asyncio.to_thread(locate, self.root)
@@ -252,7 +250,7 @@ class Project(Runs):
 
         agents = _workers(plan, request)
         notes = preflight(agents, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
-        return dataclasses.replace(plan, warnings=(*plan.warnings, *notes))
+        return structs.replace(plan, warnings=(*plan.warnings, *notes))
 
     def _executor(self, plan: Plan, request: RunRequest, *, host: bool) -> str:
         """The executor of model agents: `native` (none works), `claude`, `host` or `simulate`.
@@ -300,7 +298,7 @@ class Project(Runs):
         run, run_id = simulated.run, engine.clock.new_run_id()
         run.id, run.worktree = run_id, engine.location.worktree
         events = [
-            replace(event, run=run_id, worktree=run.worktree) if isinstance(event, RunCreated) else event
+            structs.replace(event, run=run_id, worktree=run.worktree) if isinstance(event, RunCreated) else event
             for event in simulated.events
         ]
         batch = Batch(

@@ -6,9 +6,10 @@ Effects: reads the notes of processes about their runs.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.errors import InputError, NotFound
 from engine.run.events import RunStatus
@@ -27,8 +28,7 @@ _AGO = re.compile(r"(\d{1,6})\s*(s|m|min|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Conditions that a run has to meet; an empty one is met by all."""
 
     states: frozenset[RunStatus] = frozenset()

@@ -5,9 +5,10 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.run.events import RunStatus
 from mcp_server.project.forecast import WHOLE, costs_of
@@ -23,8 +24,7 @@ _JUDGED = WHOLE | {RunStatus.FAILED, RunStatus.COMPENSATED, RunStatus.COMPENSATI
 """Ends that say something about the command: a person cancels, and a crash interrupts."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrackRecord:
+class TrackRecord(msgspec.Struct, frozen=True):
     """The runs of one command, without simulations."""
 
     last: RunSummary

@@ -6,9 +6,10 @@ Effects: reads command files, agents and runs. `resources.py` lists which resour
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+import msgspec
 
 from engine.errors import NotFound
 from engine.model.schema import command_schema
@@ -59,8 +60,7 @@ MAX_RUNS = 500
 """Runs in the list of runs, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """The contents at a URI."""
 
     mime_type: str

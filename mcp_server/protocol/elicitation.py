@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+import msgspec
 from mcp.server.elicitation import AcceptedElicitation, render_elicitation_schema
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
@@ -59,8 +59,7 @@ class Held(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OpenQuestion:
+class OpenQuestion(msgspec.Struct, frozen=True):
     """A question that a run waits for an answer to."""
 
     run_id: RunId

@@ -9,10 +9,10 @@ import gc
 import logging
 import socket
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import h11
+import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ SWEEP_SECONDS = 0.2
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpLimits:
+class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits on what a client may use."""
 
     header_seconds: float = 10.0

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import structs
 
 from engine.executors.claude.tools import KNOWN
 from engine.model.agent import Agent, AgentKind, AgentSource, tool_name
@@ -54,7 +55,7 @@ def read_agent(
     reading = _Reading(front, path=path)
     agent = reading.agent(stem=stem, source=source)
     failed = any(problem.severity is Severity.ERROR for problem in reading.problems)
-    return None if failed else agent, tuple(replace(problem, agent=agent.id) for problem in reading.problems)
+    return None if failed else agent, tuple(structs.replace(problem, agent=agent.id) for problem in reading.problems)
 
 
 class _Reading:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import structs
 
 from engine.model.agent import Agent, AgentSource
 from registry.agents.format import read_agent
@@ -44,8 +46,7 @@ _BUILT_IN = {
 """The agents of Claude Code 2.1.330 without a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A folder of agent files."""
 
     source: AgentSource
@@ -55,8 +56,7 @@ class Place:
     plugin: Plugin | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shadowed:
+class Shadowed(msgspec.Struct, frozen=True, kw_only=True):
     """A file that is not used because another file with the same agent id takes precedence."""
 
     id: str
@@ -72,15 +72,14 @@ class Shadowed:
         return f'agent "{self.id}" of {self.used_path} hides the {self.source.value} agent ({hidden})'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentCatalog:
+class AgentCatalog(msgspec.Struct, frozen=True, kw_only=True):
     """Every agent that a command of the project can name, and the problems of their files."""
 
     agents: Mapping[str, Agent]
     """By id, in alphabetical order."""
     problems: tuple[AgentProblem, ...] = ()
     shadowed: tuple[Shadowed, ...] = ()
-    unusable: Mapping[str, AgentProblem] = field(default_factory=dict)
+    unusable: Mapping[str, AgentProblem] = msgspec.field(default_factory=dict)
     """By id: the first error in the file of an agent that is unusable because of it."""
 
     def get(self, name: str) -> Agent | None:
@@ -151,9 +150,9 @@ def _read_plugin(place: Place) -> Iterator[Agent | AgentProblem]:
     assert plugin is not None  # noqa: S101 - as the caller found
     for item in _read_folder(place):
         if isinstance(item, AgentProblem):
-            yield replace(item, agent=item.agent and _name_in(plugin, item.path, item.agent))
+            yield structs.replace(item, agent=item.agent and _name_in(plugin, item.path, item.agent))
         else:
-            yield replace(item, id=_name_in(plugin, item.path or "", item.id), permission_mode=None)
+            yield structs.replace(item, id=_name_in(plugin, item.path or "", item.id), permission_mode=None)
 
 
 def _name_in(plugin: Plugin, path: str, name: str) -> str:
@@ -224,7 +223,7 @@ def _read_folder(place: Place, *, advice: str = "") -> Iterator[Agent | AgentPro
             continue
         text = _text(item, boundaries=boundaries)
         if isinstance(text, AgentProblem):
-            yield replace(text, agent=_shown(Path(item.stem)))
+            yield structs.replace(text, agent=_shown(Path(item.stem)))
             continue
         agent, problems = read_agent(text, path=str(item), stem=item.stem, source=source)
         yield from problems

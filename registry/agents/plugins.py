@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 MAX_FILE_BYTES = 1_000_000
 _OF_ONE_PROJECT = frozenset({"project", "local"})
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(msgspec.Struct, frozen=True):
     """One plugin; its agents are called `NAME:AGENT`."""
 
     name: str

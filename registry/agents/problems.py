@@ -5,8 +5,9 @@ Pure. Nothing is logged or raised here: the code that lists agents or validates 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class AgentProblemCode(StrEnum):
@@ -51,8 +52,7 @@ class Severity(StrEnum):
     """The agent is used, with a remark."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentProblem:
+class AgentProblem(msgspec.Struct, frozen=True, kw_only=True):
     """One problem of one agent file."""
 
     code: AgentProblemCode

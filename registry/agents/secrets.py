@@ -6,8 +6,9 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.text.redaction import names_a_secret, redact, redact_data
 from engine.text.variables import resolve
@@ -21,8 +22,7 @@ _SHORTEST_SECRET = 8
 _SECRET = "what looks like a secret"  # noqa: S105 - words of a message
 
 
-@dataclass(frozen=True, slots=True)
-class Spelled:
+class Spelled(msgspec.Struct, frozen=True):
     """An apparent secret in a file."""
 
     said: str

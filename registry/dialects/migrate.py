@@ -9,8 +9,9 @@ work, such as a loop, is an error.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.model.command import Argument, CommandDefinition, GlobalContext
 from engine.text.cut import shorten
@@ -31,8 +32,7 @@ _OLDER_VERSION = re.compile(r"v?(?:[01](?:\.\d{1,9}){0,2}|2(?:\.0){0,2})")
 """A version below 2, or 2.0.0 in another spelling."""
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(msgspec.Struct, frozen=True):
     """An older file as v2."""
 
     definition: dict[str, Any]

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from engine.errors import InputError
 
@@ -49,8 +50,7 @@ class FrontmatterError(InputError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frontmatter:
+class Frontmatter(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a file and the text below them."""
 
     fields: Mapping[str, Value]

@@ -6,7 +6,8 @@ Pure. It does not parse: it only looks at the text around the place where the pa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _WORDS = {
     "True": "true",
@@ -27,8 +28,7 @@ Finding = tuple[str, str | None, bool]
 """Message, hint, and whether the fault is after the white space."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slip:
+class Slip(msgspec.Struct, frozen=True):
     """The fault, its place, and the hint."""
 
     line: int

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.errors import NotFound
 from engine.statefolder.links import JOURNAL, STATE
@@ -17,8 +18,7 @@ _LEFT = re.compile(rf"{STATE.name}(\.copied(-\d+)?)?|worktrees")
 """Entries that sessions leave in `.claude` of any folder that they take for a project."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRoot:
+class FoundRoot(msgspec.Struct, frozen=True):
     """The root of a project."""
 
     root: Path

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from registry.files.places import BASE
@@ -21,8 +22,7 @@ Follows = Callable[[TrustItem], bool]
 """Whether the user has approved a link."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedFolder:
+class SharedFolder(msgspec.Struct, frozen=True):
     """A link that points outside the project."""
 
     name: str
@@ -48,8 +48,7 @@ class SharedFolder:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """The folders where files of the project may be read."""
 
     folders: tuple[Path, ...]

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine.errors import InputError
 from registry.files.frontmatter import read_frontmatter
 
@@ -40,8 +42,7 @@ BOLD_LEVEL = 7
 _LARGE = frozenset({"phase", "stage", "part"})
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One item of a list."""
 
     number: int
@@ -53,8 +54,7 @@ class Item:
     """The lines below, without their indentation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """A list, or anything else between headings."""
 
     line: int
@@ -81,8 +81,7 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A whole file."""
 
     title: str

@@ -10,8 +10,9 @@ as `instructions`, and a step's node reads the text below the step as `NODE-deta
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.errors import InputError
 from engine.text.cut import shorten, some
@@ -59,8 +60,7 @@ _NOT_CARRIED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(msgspec.Struct, frozen=True):
     """A v1 command as v2."""
 
     definition: dict[str, Any]

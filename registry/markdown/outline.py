@@ -30,8 +30,9 @@ and heading that looks like steps but is not one, with its line and the number o
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from registry.markdown.blocks import is_bold_line, plain
 from registry.markdown.headings import FOREIGN, Headings, mostly_detailed
@@ -332,7 +333,7 @@ def _whole(blocks: list[Block], at: int) -> Block:
             if not _continues(block, last):
                 break
             last, items = block, items + block.items
-    return replace(blocks[at], items=items)
+    return structs.replace(blocks[at], items=items)
 
 
 def _tidy(heading: str) -> str:

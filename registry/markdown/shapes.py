@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from registry.markdown.blocks import Section
     from registry.markdown.steps import Step, Time
@@ -38,8 +40,7 @@ class Kind(Enum):
     """A step for some cases only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """A part of the text that looks like a step but is not one, or a step for some cases only."""
 
     line: int

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from registry.markdown.blocks import unmarked
 from registry.wording import NUMBER, UNIT, milliseconds_of
 
@@ -98,8 +100,7 @@ _COMMIT_TYPES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(msgspec.Struct, frozen=True):
     """A time as written: one number, or a range."""
 
     milliseconds: int

@@ -5,8 +5,9 @@ Pure, but for the files that the caller looks up: the prompts and scripts that a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.validation import Severity
 from registry.peers.archon import workflow as archon
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from registry.peers.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(msgspec.Struct, frozen=True):
     """A workflow as a v2 command."""
 
     definition: dict[str, Any]
@@ -30,7 +30,7 @@ class Converted:
     """Parts that cannot be converted, as errors, and differences as warnings; with pointers into the workflow."""
     agents: Mapping[str, str]
     """Texts of the agent files that the command needs, by the agent's name."""
-    pointers: Mapping[str, str] = field(default_factory=dict)
+    pointers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The places of the command's parts in the workflow, by pointer."""
 
     @property

@@ -9,9 +9,10 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.errors import InputError
 from engine.executors.claude.mcp_servers import project_servers
@@ -64,7 +65,7 @@ def agent_item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
 
 def _item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
     root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
-    settings = asdict(agent)
+    settings = structs.asdict(agent)
     del settings["path"]
     if not agent.ignores_project:  # as it was before the field, so that a yes of then still holds
         del settings["ignores_project"]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,8 +34,7 @@ Entry: TypeAlias = "tuple[str, State, str | None, State | None]"
 """A file: path below the folder and state; for a link also its target and the target's state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Modules:
+class Modules(msgspec.Struct, frozen=True):
     """The kind of modules that counts in a folder and the folders below it."""
 
     language: str

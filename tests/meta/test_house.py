@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import engine
+import registry
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("engine", "registry", "mcp_server")
 MODULES = sorted(path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -59,6 +62,18 @@ def test_a_module_and_its_functions_fit_on_a_few_pages(module: str) -> None:
         function.name: (function.end_lineno or 0) - function.lineno + 1 for function in functions(ast.parse(text))
     }
     assert {name: length for name, length in lengths.items() if length > MAX_FUNCTION_LENGTH} == {}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "/templates/" not in module])
+def test_a_record_that_never_changes_is_a_struct_unless_users_make_it_or_it_hides_fields(module: str) -> None:
+    frozen = {
+        record.name
+        for record in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+        if isinstance(record, ast.ClassDef)
+        and any("dataclass(frozen=True" in ast.unparse(decorator) for decorator in record.decorator_list)
+        and not any("compare=False" in ast.unparse(part) for part in record.body)
+    }
+    assert frozen <= {*engine.__all__, *registry.__all__}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if not module.endswith("/__init__.py")])

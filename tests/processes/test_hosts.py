@@ -6,12 +6,12 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
+from msgspec import structs
 
 from engine.errors import EnvironmentFault
 from engine.opening import open_engine
@@ -23,9 +23,9 @@ from tests.support.by_hand import NOON
 from tests.support.definitions import command, node, phase, plan
 
 HERE = this_process()
-ELSEWHERE = replace(HERE, hostname="far", machine="another", boot="another", world="another")
-RESTARTED = replace(HERE, boot="earlier", world="earlier")
-CONTAINER = replace(HERE, hostname="box", machine="another", world="another")
+ELSEWHERE = structs.replace(HERE, hostname="far", machine="another", boot="another", world="another")
+RESTARTED = structs.replace(HERE, boot="earlier", world="earlier")
+CONTAINER = structs.replace(HERE, hostname="box", machine="another", world="another")
 """Of this machine: its kernel, and so its locks, are the same."""
 OPENERS: list[Callable[[Path], FileOwner | Reader]] = [FileOwner, Reader]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.model.agent import AgentSource
 from registry.agents.fields import FIELDS
@@ -35,7 +35,7 @@ def test_any_text_gives_an_agent_or_an_error_and_never_an_exception(front: str, 
     assert (agent is None) == failed
     assert all(problem.message and problem.hint for problem in problems)
     if agent is not None:
-        json.dumps(asdict(agent), default=str).encode()
+        json.dumps(structs.asdict(agent), default=str).encode()
 
 
 @given(

@@ -7,7 +7,6 @@ there.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import combinations
@@ -17,6 +16,7 @@ import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec import structs
 
 from engine.ids import NodeId, OwnerId, RunId
 from engine.model.policy import LockSpec, LockType
@@ -126,7 +126,7 @@ def check_deadlock(rows: Rows, refused: Refused) -> None:
         assert not by_name[waiter].granted
         assert by_name[held].granted
         wanted = tuple(spec for spec in by_name[waiter].specs if spec.resource == resource)
-        assert conflict(replace(by_name[waiter], specs=wanted), by_name[held])
+        assert conflict(structs.replace(by_name[waiter], specs=wanted), by_name[held])
         told.append((by_name[waiter].holder, by_name[held].holder))
     assert told[0][0] == refused.holder
     for (_, held_by), (waiter_next, _) in zip(told, told[1:] + told[:1], strict=True):
@@ -140,7 +140,7 @@ def replay(rows: Rows, outcomes: list[LockOutcome], now: datetime) -> None:
         assert not claim.granted
         if isinstance(outcome, Granted):
             assert may_be_granted(rows, claim)
-            rows[outcome.holder] = replace(claim, granted=True)
+            rows[outcome.holder] = structs.replace(claim, granted=True)
             continue
         assert isinstance(outcome, Refused)
         if outcome.failure.code == "DEADLOCK":
@@ -176,9 +176,9 @@ class LockTableMachine(RuleBasedStateMachine):
     def request(self, holder: Holder, wanted: tuple[LockSpec, ...], priority: int, wait: int, owner: OwnerId) -> None:
         standing = self.rows.get(holder)
         if standing is not None:
-            again = replace(standing, owner=owner)
+            again = structs.replace(standing, owner=owner)
             assert self.table.request(again, self.now) == ([Granted(holder)] if standing.granted else [])
-            self.rows[holder] = replace(again, reserved=False)
+            self.rows[holder] = structs.replace(again, reserved=False)
             return
         deadline = self.now + timedelta(seconds=wait)
         claim = Claim(
@@ -186,13 +186,13 @@ class LockTableMachine(RuleBasedStateMachine):
         )
         outcomes = self.table.request(claim, self.now)
         order = max((row.order for row in self.rows.values()), default=0) + 1
-        self.rows[holder] = replace(claim, order=order)
+        self.rows[holder] = structs.replace(claim, order=order)
         replay(self.rows, outcomes, self.now)
         if holder in self.rows:
             got = self.table.get(holder)
             assert got is not None
             assert got.order >= order
-            self.rows[holder] = replace(self.rows[holder], order=got.order)
+            self.rows[holder] = structs.replace(self.rows[holder], order=got.order)
 
     @rule(holder=holders)
     def release(self, holder: Holder) -> None:
@@ -212,7 +212,7 @@ class LockTableMachine(RuleBasedStateMachine):
         outcomes = self.table.reserve(run)
         for holder, row in list(self.rows.items()):
             if holder.run == run and row.granted:
-                self.rows[holder] = replace(row, reserved=True)
+                self.rows[holder] = structs.replace(row, reserved=True)
             elif holder.run == run:
                 del self.rows[holder]
         replay(self.rows, outcomes, self.now)
@@ -222,7 +222,7 @@ class LockTableMachine(RuleBasedStateMachine):
         self.table.adopt(run, owner)
         for holder, row in self.rows.items():
             if holder.run == run:
-                self.rows[holder] = replace(row, owner=owner, reserved=False)
+                self.rows[holder] = structs.replace(row, owner=owner, reserved=False)
 
     @rule(seconds=st.integers(0, 15))
     def expire(self, seconds: int) -> None:

@@ -6,8 +6,9 @@ Pure. The names are those of Claude Code 2.1.330; tools that need no permission 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
+
+import msgspec
 
 from engine.model.agent import Agent, AgentSource, tool_name
 
@@ -31,8 +32,7 @@ KNOWN = (
 """All tools that an agent's file may name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permissions:
+class Permissions(msgspec.Struct, frozen=True):
     """Rules of Claude Code's settings that allow and deny: `Bash(git diff:*)`, `Edit`."""
 
     allow: frozenset[str] = frozenset()

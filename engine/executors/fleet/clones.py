@@ -14,10 +14,11 @@ import contextlib
 import hashlib
 import logging
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import structs
 
 from engine.errors import OrchestrationError
@@ -51,8 +52,7 @@ _LOOK = 10
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """How large a repository may get before another one is begun."""
 
     kibibytes: int = 4 * 1024 * 1024
@@ -78,8 +78,7 @@ class _Clone:
     fetching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(frozen=True, slots=True)
-class Away:
+class Away(msgspec.Struct, frozen=True):
     """The worktree of one attempt."""
 
     tree: Worktree
@@ -187,7 +186,7 @@ class Clones:
         links = await asyncio.to_thread(links_of, self._folder, whole=False)
         own = await self._own(attempt, wanted=bool(links))
         record = Record(attempt=attempt, mark=git.tag, base=files.base, base_tree=files.base_tree)
-        tree = Worktree(replace(git, prefix=files.prefix), clone.folder, record)
+        tree = Worktree(structs.replace(git, prefix=files.prefix), clone.folder, record)
         tree.state.mkdir(mode=0o700)
         await tree.make(links, own=own)
         return Away(tree, git, files)
@@ -197,7 +196,7 @@ class Clones:
         folder = clone.folder
         if clone.git is not None:
             tag = tag_of(attempt, folder)
-            return await replace(clone.git, tag=tag, environment=_environment(attempt, tag, folder)).looked_at()
+            return await structs.replace(clone.git, tag=tag, environment=_environment(attempt, tag, folder)).looked_at()
         if not (folder / ".git").exists():
             program = find_outside("git", folder)
             if program is None:

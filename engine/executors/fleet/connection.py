@@ -11,11 +11,11 @@ import contextlib
 import ctypes
 import functools
 import os
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from temporalio.api.workflowservice.v1 import DescribeActivityExecutionRequest
 from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
@@ -45,8 +45,7 @@ LARGEST = 1_900_000
 """The same without a store for larger ones: the server takes no more than 2 MB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, kw_only=True):
     """Where a fleet is, and how to speak with it."""
 
     connect: str

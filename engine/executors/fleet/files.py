@@ -24,9 +24,9 @@ that was killed, or that has an old copy of the journal, merges against the same
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import structs
 
 from engine.errors import OrchestrationError
@@ -149,8 +149,7 @@ class ProjectFiles:
                 self._sent[one] = now
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """An attempt whose files were sent."""
 
     link: Link

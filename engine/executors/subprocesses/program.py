@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 
 from engine.executors.shielding import uncancelled
@@ -26,8 +26,7 @@ _DRAIN_KEPT = timedelta(milliseconds=200)
 _LOST = -9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How a program ended."""
 
     returncode: int

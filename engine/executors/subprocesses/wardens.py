@@ -42,10 +42,11 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from engine.executors.subprocesses.output import Pipes
 from engine.executors.subprocesses.reaper import PERSISTENCE
@@ -66,8 +67,7 @@ _SILENCE = 1.0
 """Seconds a warden may be silent beyond the time for ending."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A program to run."""
 
     argv: Sequence[str]
@@ -79,8 +79,7 @@ class Request:
     """The function of this program, `module:function`, that *argv* calls: a fork that has it may do so instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """How a program ended."""
 
     returncode: int

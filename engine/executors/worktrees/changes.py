@@ -14,8 +14,9 @@ import os
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.errors import OrchestrationError
 from engine.executors.shielding import uncancelled
@@ -30,16 +31,14 @@ _REGULAR = frozenset({"100644", _PROGRAM})
 _MODES = _REGULAR | {"120000", _SUBMODULE}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A file in a tree: its mode as git writes it, and the name of its content."""
 
     mode: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One path that differs, relative to the top of the working tree."""
 
     path: bytes

@@ -12,9 +12,11 @@ import errno
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeGuard
+
+import msgspec
+from msgspec import structs
 
 from engine.errors import EnvironmentFault
 from engine.executors.subprocesses.process_tags import environment_of, tag_of
@@ -78,8 +80,7 @@ class IsolationUnavailable(EnvironmentFault):
     code = "ISOLATION_UNAVAILABLE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Git:
+class Git(msgspec.Struct, frozen=True, kw_only=True):
     """Git, on one repository and for one attempt."""
 
     program: str
@@ -92,7 +93,7 @@ class Git:
     prefix: str = ""
     """The project root relative to the top, with a trailing slash; empty at the top."""
 
-    overrides: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Settings that override the repository's, so that none of its programs are started."""
     missing: tuple[Driver, ...] = ()
     """Withheld filters and merge drivers of the repository's own that the user has not configured either."""
@@ -139,7 +140,7 @@ class Git:
         """The same with the repository's current configuration, which an agent may have changed."""
         listing = (await self.run(*LISTING)).stdout
         refused = [driver for driver in drivers_in(listing) if not self.allows(driver, self.top)]
-        return replace(
+        return structs.replace(
             self,
             overrides=hooks_off(listing) | withheld(refused),
             missing=tuple(driver for driver in refused if driver.is_missed),
@@ -175,7 +176,7 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
     if len(places) != len(asked):  # a line break is part of a path
         places = [os.fsencode(await git.line("rev-parse", word)) for word in asked[1:]]
     directory, top, prefix = map(os.fsdecode, places[:3])
-    return await replace(git, directory=Path(directory), top=Path(top), prefix=prefix).looked_at()
+    return await structs.replace(git, directory=Path(directory), top=Path(top), prefix=prefix).looked_at()
 
 
 async def _check_version(git: Git) -> None:

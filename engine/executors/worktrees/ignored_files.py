@@ -14,8 +14,9 @@ import posixpath
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.errors import EnvironmentFault
 from engine.executors.claude.settings import FILES, read_file
@@ -26,8 +27,7 @@ from engine.paths import path_problem
 INCLUDE = ".worktreeinclude"
 
 
-@dataclass(frozen=True, slots=True)
-class Brought:
+class Brought(msgspec.Struct, frozen=True):
     """Paths from the top of the repository, and of the worktree."""
 
     links: tuple[bytes, ...] = ()

@@ -36,8 +36,9 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.errors import OrchestrationError
 from engine.executors.folders import folders_in
@@ -66,8 +67,7 @@ _TRIES = 5
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """A commit outside all branches, and its tree."""
 
     id: str

@@ -11,8 +11,10 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec import structs
 
 from engine.errors import EnvironmentFault
 from engine.executors.folders import is_own, remove_folder
@@ -42,8 +44,7 @@ _BROUGHT = "brought"
 _INDEX = "worktree.index"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The note about a worktree, for cleaning up after a crash."""
 
     attempt: AttemptId
@@ -149,7 +150,7 @@ class Worktree:
             await self._git.run("update-ref", f"refs/heads/{self.branch}", (await self._committed(tree)).id)
             where.append(f"on the branch {self.branch}")
         if foreign:
-            self.write(replace(self.record, kept=True))
+            self.write(structs.replace(self.record, kept=True))
             where.append(f"in the folder {self.place}")
         self._where = " and ".join(where) or None
         if not foreign:  # a note about half a merge stays until that is reverted
@@ -176,7 +177,7 @@ class Worktree:
     def write(self, record: Record) -> None:
         """Write the note about the worktree."""
         path = self.state / RECORD
-        path.with_suffix(".new").write_text(json.dumps(asdict(record)), encoding="utf-8")
+        path.with_suffix(".new").write_text(json.dumps(structs.asdict(record)), encoding="utf-8")
         path.with_suffix(".new").replace(path)
 
     def _is_there(self) -> bool:

@@ -6,8 +6,9 @@ Pure: takes the text of a file.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from registry.packaged.review_repo.findings import Hit
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 TOOL = "docker"
 
 
-@dataclass(frozen=True, slots=True)
-class _Instruction:
+class _Instruction(msgspec.Struct, frozen=True):
     line: int
     name: str
     text: str

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import structs
 
 from registry.packaged.review_repo import clues
 from registry.packaged.review_repo.findings import EVIDENCE, MESSAGE, Finding, Hit, fingerprint, one_line
@@ -40,8 +42,7 @@ _MANY_NAMES = 9
 _FRAMEWORKS = {"nosql": "mongodb", "hooks": "react", "react-key": "react"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(msgspec.Struct, frozen=True):
     """A hit and the code around it."""
 
     hit: Hit
@@ -66,8 +67,7 @@ class _Case:
         return _Judged(severity or self.hit.severity, confidence, reasons)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(msgspec.Struct, frozen=True):
     severity: str
     confidence: str
     reasons: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class _Judged:
 def judge(hit: Hit, lines: Sequence[str], frameworks: frozenset[str] = frozenset()) -> Finding | str:
     """The finding that *hit* is, or why it is none; *frameworks* are those that the project uses."""
     lines = lines or ("",)
-    hit = replace(hit, line=min(hit.line, len(lines)))  # the file may have become shorter
+    hit = structs.replace(hit, line=min(hit.line, len(lines)))  # the file may have become shorter
     if is_suppressed(hit, lines):
         return SUPPRESSED
     needs = _FRAMEWORKS.get(hit.meaning)
@@ -99,13 +99,15 @@ def judge_all(
     for hit in hits:
         judged = EVERYWHERE if hit.message in everywhere else judge(hit, texts.get(hit.file, ()), frameworks)
         if hit.meaning == "undefined" and {hit.file, _folder(hit)} & served and isinstance(judged, Finding):
-            judged = replace(judged, confidence="low", reasons=("something else defines names here",))
+            judged = structs.replace(judged, confidence="low", reasons=("something else defines names here",))
         if isinstance(judged, str):
             dropped[judged] = dropped.get(judged, 0) + 1
             continue
         # The same line again in one file is another finding.
         count = seen[judged.fingerprint] = seen.get(judged.fingerprint, -1) + 1
-        found.append(replace(judged, fingerprint=fingerprint(judged.fingerprint, str(count))) if count else judged)
+        found.append(
+            structs.replace(judged, fingerprint=fingerprint(judged.fingerprint, str(count))) if count else judged
+        )
     return found, dropped
 
 
@@ -208,7 +210,9 @@ def _by_request(case: _Case) -> _Judged:
 def _unless_checked(case: _Case, judged: _Judged) -> _Judged:
     """Less sure if the lines above seem to check the value."""
     if clues.CHECKED.search(case.function):
-        return replace(judged, confidence="medium", reasons=(*judged.reasons, "the lines above seem to check it"))
+        return structs.replace(
+            judged, confidence="medium", reasons=(*judged.reasons, "the lines above seem to check it")
+        )
     return judged
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import structs
 
 from registry.packaged.review_repo.answer import Refusal, section
 from registry.packaged.review_repo.git import SPARSE_MODE, SUBMODULE_MODE, SYMLINK_MODE, tracked, untracked
@@ -32,8 +35,7 @@ PATH_LIMIT = 400
 """Characters; longer paths are left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One regular file under review."""
 
     path: str
@@ -157,7 +159,7 @@ def relist(inputs: Mapping[str, Any], *, skipped: bool = False) -> tuple[Listing
     scripts = dict(structure.get("scripts", {}))
     changed = structure.get("changed")
     listing.files = [
-        replace(
+        structs.replace(
             file,
             language=scripts.get(file.path, file.language),
             role=Role.GENERATED if file.path in generated else file.role,

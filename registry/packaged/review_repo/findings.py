@@ -6,8 +6,10 @@ Pure. `evidence.py` judges a hit, `ranking.py` ranks what remains.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import structs
 
 from engine.text.shown import clean
 
@@ -25,8 +27,7 @@ EVIDENCE = 160
 _OWN_WORDS = frozenset({"why", "fix"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """One place that a scanner names, as it says it."""
 
     tool: str
@@ -45,8 +46,7 @@ class Hit:
     """Whether the line holds a secret, and is not shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A hit that was judged by the code around it."""
 
     tool: str
@@ -69,13 +69,13 @@ class Finding:
 
     def as_object(self) -> dict[str, Any]:
         """The finding as JSON."""
-        given = {name: value for name, value in asdict(self).items() if value or name not in _OWN_WORDS}
+        given = {name: value for name, value in structs.asdict(self).items() if value or name not in _OWN_WORDS}
         return {**given, "reasons": list(self.reasons)}
 
 
 def from_object(value: Mapping[str, Any]) -> Finding:
     """The finding that `as_object` wrote."""
-    fields = {name: value[name] for name in Finding.__slots__ if name not in _OWN_WORDS or name in value}
+    fields = {name: value[name] for name in Finding.__struct_fields__ if name not in _OWN_WORDS or name in value}
     return Finding(**{**fields, "reasons": tuple(fields["reasons"])})
 
 

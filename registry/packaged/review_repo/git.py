@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import threading
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.git_rules import LISTING, SETTINGS, drivers_in, hooks_off, withheld, without_guidance
 from engine.statefolder.executables import find_outside, search_path
@@ -34,8 +35,7 @@ _asking = threading.Lock()
 _SAFE_CONFIG = {**SETTINGS, "safe.directory": "*"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
+class Repository(msgspec.Struct, frozen=True, kw_only=True):
     """A work tree that git knows."""
 
     root: Path

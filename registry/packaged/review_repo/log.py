@@ -6,8 +6,10 @@ Pure. Renamed files are followed to their current name.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import structs
 
 from registry.packaged.review_repo.findings import one_line
 
@@ -25,8 +27,7 @@ _BOT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """One commit of the log."""
 
     at: int
@@ -89,7 +90,7 @@ def with_one_name(commits: Iterable[Commit]) -> list[Commit]:
     names: dict[str, str] = {}
     for commit in known:  # newest first
         names.setdefault(root(_keys(commit)[0]), commit.author)
-    return [replace(commit, author=names[root(_keys(commit)[0])]) for commit in known]
+    return [structs.replace(commit, author=names[root(_keys(commit)[0])]) for commit in known]
 
 
 def _keys(commit: Commit) -> list[str]:

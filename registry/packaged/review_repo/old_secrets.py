@@ -5,8 +5,9 @@ Effects: runs `git log`, and reads the current files of the repository in the wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from registry.packaged.review_repo.facts import day
 from registry.packaged.review_repo.files import READ_LIMIT, Listing, read_text
@@ -29,8 +30,7 @@ KEPT = 50
 _FORMAT = "--format=%x01%h%x00%ct%x00"
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(msgspec.Struct, frozen=True):
     """Lines that one commit added to one file."""
 
     commit: str

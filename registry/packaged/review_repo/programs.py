@@ -11,8 +11,9 @@ import select
 import selectors
 import subprocess
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from registry.packaged.review_repo.answer import Refusal
 
@@ -45,8 +46,7 @@ class Deadline:
         return self.left <= 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a program."""
 
     code: int

@@ -5,9 +5,10 @@ Effects: asks git when the lines at its head were changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from registry.packaged.review_repo.answer import section
 from registry.packaged.review_repo.blame import ages_of
@@ -27,8 +28,7 @@ AGENTS = {
 """The scanning agents by their outputs, as the report names them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True):
     """All entries, and what they were made of."""
 
     structure: Mapping[str, Any]

@@ -6,8 +6,10 @@ Pure. The order is total: it does not depend on the order of its input.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import structs
 
 from registry.packaged.review_repo.findings import MODEL
 from registry.packaged.review_repo.languages import Role, role_of
@@ -41,8 +43,7 @@ _SINGLE_RULES = frozenset(
 """Meanings so wide that only findings of one rule among them have one root."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
     """A finding and the factors of its score."""
 
     finding: Finding
@@ -74,8 +75,7 @@ class Scored:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Findings with one root: the first stands for all."""
 
     places: tuple[Scored, ...]
@@ -173,7 +173,7 @@ def _scored(finding: Finding, heat: Mapping[str, float], generated: frozenset[st
     score = 1.0
     for value in factors(one).values():
         score *= value
-    return replace(one, score=round(score, 2))
+    return structs.replace(one, score=round(score, 2))
 
 
 def _merged(scored: Sequence[Scored]) -> list[Scored]:
@@ -207,7 +207,7 @@ def _one_place(cluster: Sequence[Scored], finding: Finding) -> bool:
 
 def _best(cluster: Sequence[Scored]) -> Scored:
     best = min(cluster, key=lambda one: one.order)
-    return replace(best, tools=tuple(sorted({tool for one in cluster for tool in one.tools})))
+    return structs.replace(best, tools=tuple(sorted({tool for one in cluster for tool in one.tools})))
 
 
 def _same(finding: Finding) -> tuple[str, ...]:

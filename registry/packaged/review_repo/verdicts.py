@@ -6,8 +6,9 @@ and decides what is listed, but never what `fail-on` counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from registry.packaged.review_repo.findings import EVIDENCE, MESSAGE, MODEL, Finding, fingerprint, one_line
 from registry.packaged.review_repo.meanings import MEANINGS
@@ -32,8 +33,7 @@ READ_AS = {"security": "read-security", "bug": "read-bug", "robustness": "read-r
 """A model's word for the kind of its finding, and the meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The word of a model about one finding."""
 
     word: str
@@ -53,11 +53,10 @@ class Verdict:
         return {"verdict": self.word, "why": self.why, "place": self.place}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Depth:
+class Depth(msgspec.Struct, frozen=True, kw_only=True):
     """The work of models for one review."""
 
-    verdicts: Mapping[Key, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[Key, Verdict] = msgspec.field(default_factory=dict)
     withheld: frozenset[Key] = frozenset()
     """Entries that no model was shown."""
     unjudged: tuple[str, ...] = ()

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from registry.peers.keys import ARGUMENTS, Keys, Step
 
 if TYPE_CHECKING:
@@ -75,8 +77,7 @@ class Arguments:
         return key
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(msgspec.Struct, frozen=True):
     """A workflow that another one runs."""
 
     command: str

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from registry.peers.report import Fields, Report
 
@@ -57,8 +59,7 @@ class Unit:
         return [one.name for one in self.members] or [self.name]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """A value that a text or a route names."""
 
     path: str

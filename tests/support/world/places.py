@@ -7,10 +7,12 @@ be seen by who shares a kernel with it.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 from zlib import crc32
+
+from msgspec import structs
 
 from engine.errors import EnvironmentFault
 from engine.statefolder.identity import Process
@@ -94,7 +96,9 @@ class Places:
         """*server* shows that it lives."""
         record = self._records.get(server.owner.id)
         if record is not None:
-            self._records[server.owner.id] = replace(record, renewed=self._world.timeline.now, lived=server.owner.lived)
+            self._records[server.owner.id] = structs.replace(
+                record, renewed=self._world.timeline.now, lived=server.owner.lived
+            )
 
     def leave(self, owner: OwnerId) -> None:
         """*owner* has ended in good order, and takes its record with it."""
@@ -109,7 +113,7 @@ class Places:
         """All records, as a process *here* reads them."""
         alive = {server.owner.id for server in self._world.servers if server.alive}
         return [
-            replace(one, held=one.owner in alive and one.process is not None and one.process.boot == here.boot)
+            structs.replace(one, held=one.owner in alive and one.process is not None and one.process.boot == here.boot)
             for one in self._records.values()
         ]
 

@@ -5,8 +5,9 @@ Pure. Every rule has an example that it finds and one that it leaves alone; the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 Matcher = dict[str, Any]
 """A rule object of ast-grep."""
@@ -15,8 +16,7 @@ SQL = r"(?is)\b(select\b.+\bfrom|select\s+'%|insert\s+into|update\b.+\bset|delet
 """SQL somewhere in a text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule: the code that it finds, and what that means."""
 
     id: str
@@ -26,7 +26,7 @@ class Rule:
     languages: tuple[str, ...]
     """Names of ast-grep's languages; the examples are in the first."""
     matcher: Matcher
-    constraints: dict[str, Matcher] = field(default_factory=dict)
+    constraints: dict[str, Matcher] = msgspec.field(default_factory=dict)
     """Forms that the named parts of a pattern must have."""
     bad: str
     """Code with one place that the rule finds."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from registry.packaged.review_repo.answer import Refusal
 from registry.packaged.review_repo.programs import run
@@ -27,8 +28,7 @@ _BLOCKS = frozenset({"using", "if", "for", "foreach", "while", "switch", "catch"
 """Words that lizard takes for the name of a function, where a block stands outside of one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class Function(msgspec.Struct, frozen=True, kw_only=True):
     """One function of a file."""
 
     name: str

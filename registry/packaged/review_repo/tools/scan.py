@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from registry.packaged.review_repo.answer import Refusal
 from registry.packaged.review_repo.files import read_bytes
 from registry.packaged.review_repo.programs import Deadline, Finished, batches, run
@@ -140,8 +142,7 @@ def guarded(tool: str, work: Callable[[], Scan]) -> Scan:
         return Scan(tool=tool, problem=f"its output was not understood ({type(error).__name__}: {str(error)[:100]})")
 
 
-@dataclass(frozen=True, slots=True)
-class _Runner:
+class _Runner(msgspec.Struct, frozen=True):
     """Runs the batches of one scan."""
 
     shop: Workshop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -65,6 +64,6 @@ def test_a_sub_command_is_as_long_as_what_is_inside_it() -> None:
 def test_a_plan_with_a_cycle_is_a_broken_invariant() -> None:
     compiled = _fork()
     first, *others = compiled.nodes
-    broken = replace(compiled, nodes=(structs.replace(first, depends_on=(NodeId("b"),)), *others))
+    broken = structs.replace(compiled, nodes=(structs.replace(first, depends_on=(NodeId("b"),)), *others))
     with pytest.raises(InternalError):
         with_estimates(broken, {"a": 1.0})

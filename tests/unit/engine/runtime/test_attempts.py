@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec import structs
 
 from engine.executors.inline import InlineExecutor
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
@@ -107,7 +108,7 @@ async def _one_place(*, idle: timedelta) -> tuple[Run, _Machine]:
     engine.live_runs.listeners.append(listen)
     nodes = [node(name, timeout=90_000) for name in ("a", "b", "c")]
     async with engine.serving():
-        silent = replace(WORKER, kind=AgentKind.PROCESS)
+        silent = structs.replace(WORKER, kind=AgentKind.PROCESS)
         run_id = await engine.start(plan(command(phase("one", *nodes, continueOnError=True)), agents=(silent,)))
         await ended.wait()
         return (await engine.view(run_id)).run, machine

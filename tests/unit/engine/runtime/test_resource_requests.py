@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+from msgspec import structs
 
 from engine.ids import NodeId, RunId, attempt_id
 from engine.model.policy import LockSpec
@@ -115,7 +116,7 @@ def test_what_has_not_started_gives_up_its_locks_when_the_owner_dies() -> None:
     )
     stranger = Holder(RunId("r-stranger"))
     claim = Claim.of(stranger, OWNER, [LockSpec("disk")], now=NOON, max_wait=timedelta(0))
-    story = Guarded(raw, standing=[replace(claim, granted=True)])
+    story = Guarded(raw, standing=[structs.replace(claim, granted=True)])
     story.given_up(stranger)
     assert (story.live(), story.held()) == (["a"], ["a", "b"])
     story.crash()
@@ -160,6 +161,6 @@ def test_locks_of_an_interrupted_run_are_kept_while_other_machines_may_rely_on_t
 
 def test_a_node_whose_worker_is_lost_keeps_its_locks_and_gives_a_trial_call_back() -> None:
     story = Guarded(command(phase("p", node("a", resources=locks("db"), circuitBreaker="api"))), elsewhere=True)
-    story.breaker = replace(story.breaker, trial=attempt_id(RUN, NodeId("a"), 1), next_trial_at=NOON)
+    story.breaker = structs.replace(story.breaker, trial=attempt_id(RUN, NodeId("a"), 1), next_trial_at=NOON)
     story.lose("a")
     assert (story.held(), story.number("a"), story.breaker.trial) == (["a"], 2, f"{RUN}:a#2")

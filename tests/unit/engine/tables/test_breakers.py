@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from engine.errors import InputError
 from engine.ids import AttemptId, NodeId, RunId, attempt_id
@@ -109,14 +109,14 @@ def test_a_clock_that_is_set_back_delays_the_next_trial_by_the_reset_timeout_at_
     assert isinstance(admit(right, SECOND, earlier + CONFIG.reset_timeout), Admitted)
 
 
-@pytest.mark.parametrize("state", [BreakerState(), opened(), replace(opened(), reset=None)])
+@pytest.mark.parametrize("state", [BreakerState(), opened(), structs.replace(opened(), reset=None)])
 def test_what_the_clock_did_not_leave_behind_is_right_as_it_is(state: BreakerState) -> None:
     assert limit_trial_delay(state, NOW) is state
     assert limit_trial_delay(state, NOW + seconds(3600)) is state
 
 
 def test_what_an_earlier_version_has_opened_opens_when_it_said() -> None:
-    state = replace(opened(), reset=None)
+    state = structs.replace(opened(), reset=None)
     assert limit_trial_delay(state, NOW - seconds(3600)) is state
 
 
@@ -215,7 +215,7 @@ def test_a_quota_that_stays_used_up_is_asked_for_less_and_less_often() -> None:
         assert state.next_trial_at is not None
         waits.append((state.next_trial_at - now).total_seconds() / 60)
         now = state.next_trial_at
-        state = replace(state, trial=FIRST)
+        state = structs.replace(state, trial=FIRST)
     assert waits == [1, 2, 4, 8, 16, 16, 16]
     other = record_failure(state, BreakerConfig(), FIRST, "OVERLOADED", now)
     assert other.next_trial_at == now + seconds(60)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.executors.simulate import parse_fault
 from engine.ids import AttemptId, NodeId
@@ -59,7 +60,7 @@ async def test_lines_that_change_soon_wait_for_their_turn() -> None:
     seen = first_glimpse()
     assert await reporter.show(seen) == HEARTBEAT_SECONDS
     heard.seconds += 0.2
-    again = replace(seen, line="another line")
+    again = structs.replace(seen, line="another line")
     assert abs(await reporter.show(again) - 0.3) < 0.001
     assert len(heard.told) == 1
     heard.seconds += 0.4
@@ -72,7 +73,7 @@ async def test_the_start_of_a_phase_and_a_failure_are_told_at_once() -> None:
     reporter = Reporter(heard, interval=0.5, time=heard.time)
     seen = first_glimpse()
     await reporter.show(seen)
-    await reporter.show(replace(seen, line="it failed", shape=("failed",)))
+    await reporter.show(structs.replace(seen, line="it failed", shape=("failed",)))
     assert list(heard.lines) == [seen.line, "it failed"]
 
 
@@ -119,8 +120,8 @@ def test_a_failure_is_due_once_whatever_is_waited_for_unless_the_call_waits_for_
 
 def test_a_question_is_due_once_and_again_when_the_node_asks_again() -> None:
     nothing = Seen(events=0, phases=())
-    asked = replace(nothing, questions=frozenset({(NodeId("a"), 0)}))
-    again = replace(nothing, questions=frozenset({(NodeId("a"), 1)}))
+    asked = structs.replace(nothing, questions=frozenset({(NodeId("a"), 0)}))
+    again = structs.replace(nothing, questions=frozenset({(NodeId("a"), 1)}))
     assert is_due(asked, nothing, "end", at_failures=False)
     assert not is_due(asked, asked, "end")
     assert not is_due(nothing, asked, "end")
@@ -128,6 +129,6 @@ def test_a_question_is_due_once_and_again_when_the_node_asks_again() -> None:
 
 
 def test_work_that_is_not_needed_any_more_ends_a_wait_of_the_client_that_has_it() -> None:
-    view = replace(first_view(), stop=(AttemptId("r:one#1"),))
+    view = structs.replace(first_view(), stop=(AttemptId("r:one#1"),))
     assert not glimpse(view).over
     assert glimpse(view, {AttemptId("r:one#1")}).over

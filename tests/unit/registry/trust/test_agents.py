@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.model.agent import Agent, AgentKind, AgentSource
 from registry.trust.agents import agent_item, needs_trust
@@ -130,7 +130,7 @@ def test_all_that_a_server_is_given_and_a_command_of_claude_codes_are_shown(serv
         "timeout": 5,
     }
     named = Agent(id="a", mcp_servers=("own",), inline_servers={"own": server})
-    item = agent_item(replace(named, handed_on={"initialPrompt": "/deploy now"}), served, Digests(served))
+    item = agent_item(structs.replace(named, handed_on={"initialPrompt": "/deploy now"}), served, Digests(served))
     assert item.lines == (
         "MCP server own: https://x",
         "MCP server own: env NODE_OPTIONS=--require ./tools/load.js",
@@ -202,7 +202,7 @@ def test_the_digest_is_the_same_as_long_as_nothing_changes(project: Path) -> Non
 )
 def test_a_changed_setting_asks_again(project: Path, changes: dict[str, object]) -> None:
     agent = process(project, "python3", "tools/check.py")
-    assert trust_digest(replace(agent, **changes), project) != trust_digest(agent, project)  # type: ignore[arg-type]
+    assert trust_digest(structs.replace(agent, **changes), project) != trust_digest(agent, project)
 
 
 @pytest.mark.parametrize(
