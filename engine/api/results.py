@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.run.events import Role, RunStatus
+from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.runtime.observations import outputs_to_show
 from engine.scheduling.readiness import standing
@@ -94,6 +94,6 @@ def node_result(run: Run, node: NodeState, now: datetime) -> NodeResult:
         status=standing(node),
         success=node.status in {NodeStatus.COMPLETED, NodeStatus.SKIPPED},
         duration=milliseconds(work_of(run, node, now)),
-        attempts=sum(record.role is Role.FORWARD for record in node.attempts),
+        attempts=len(node.forward),
         error=f"{failure.code}: {failure.message}" if failure is not None else node.skip_message,
     )

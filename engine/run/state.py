@@ -233,6 +233,11 @@ class NodeState(msgspec.Struct):
     skip_message: str | None = None
     outputs: dict[str, Ref] = msgspec.field(default_factory=dict)
 
+    @property
+    def forward(self) -> list[AttemptRecord]:
+        """Its attempts to do its work, without those to undo it."""
+        return [record for record in self.attempts if record.role is Role.FORWARD]
+
 
 class PhaseState(msgspec.Struct):
     """One phase of a run."""

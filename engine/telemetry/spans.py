@@ -219,7 +219,7 @@ def _node(
     if plan.kind is NodeKind.AGENT:
         attributes["orchestration.agent.id"] = plan.agent
         attributes["orchestration.node.work"] = work_of(run, node, end).total_seconds()
-        attributes["orchestration.node.attempts"] = len(node.attempts)
+        attributes["orchestration.node.attempts"] = len(node.forward)
     for reason, waited in node.waited.items():
         attributes[f"orchestration.wait.{reason.value}"] = waited.total_seconds()
     if failure is not None:

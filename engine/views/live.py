@@ -290,7 +290,7 @@ def _node(run: Run, node: NodeState, learned: Mapping[str, float], critical: fro
         waiting_for=cut(shown(waits), MAX_MESSAGE_LENGTH) if waits else None,
         asks=node.waiting is not None and node.waiting.reason in ASKING and not run.ended,
         tries=tuple(_try(run, record) for record in node.attempts[-MAX_TRIES:] if record.started_at is not None),
-        attempts=len(node.attempts),
+        attempts=len(node.forward),
         error=f"{failure.code}: {cut(shown(failure.message), MAX_MESSAGE_LENGTH)}" if failure is not None else None,
         skipped=cut(shown(node.skip_message), MAX_MESSAGE_LENGTH) if node.skip_message else None,
         cost_usd=round(sum(costs), 6) or None,

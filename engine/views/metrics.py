@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.model.plan import PhasePlan
     from engine.model.policy import Usage
     from engine.run.events import RunStatus
-    from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
+    from engine.run.state import NodeState, PhaseState, Run
 
 SLOWEST = 10
 
@@ -214,7 +214,7 @@ def _phase(run: Run, phase: PhaseState, until: datetime) -> PhaseMetrics:
 def _most_at_once(nodes: Iterable[NodeState], until: datetime) -> int:
     moves: list[tuple[datetime, int]] = []
     for node in nodes:
-        for record in _forward(node):
+        for record in node.forward:
             if record.started_at is not None:
                 moves += [(record.started_at, 1), (record.ended_at or until, -1)]
     most = count = 0
@@ -224,22 +224,18 @@ def _most_at_once(nodes: Iterable[NodeState], until: datetime) -> int:
     return most
 
 
-def _forward(node: NodeState) -> list[AttemptRecord]:
-    return [record for record in node.attempts if record.role is Role.FORWARD]
-
-
 def _has_ended(node: NodeState) -> bool:
-    tries = _forward(node)
+    tries = node.forward
     return bool(tries) and tries[-1].ended_at is not None
 
 
 def _succeeded(node: NodeState) -> bool:
     """Whether its last forward attempt succeeded, even if it was undone later."""
-    return _has_ended(node) and node.failure is None and (last := _forward(node)[-1]).failure is None and not last.lost
+    return _has_ended(node) and node.failure is None and (last := node.forward[-1]).failure is None and not last.lost
 
 
 def _retries(node: NodeState) -> int:
-    tries = _forward(node)
+    tries = node.forward
     return max(0, len(tries) - 1 - sum(record.lost for record in tries))
 
 
@@ -255,7 +251,7 @@ def _agent(node: NodeState, durations: Mapping[NodeId, timedelta]) -> AgentMetri
         agent=node.plan.agent,
         duration=durations[node.plan.id],
         estimate=node.plan.estimate,
-        attempts=len(_forward(node)),
+        attempts=len(node.forward),
     )
 
 

@@ -400,7 +400,7 @@ def _node(run: Run, node: NodeState, until: datetime) -> NodeLine:
         phase=run.phases[node.plan.phase].plan.id,
         agent=node.plan.agent,
         state=standing(node),
-        attempts=sum(record.role is Role.FORWARD for record in node.attempts),
+        attempts=len(node.forward),
         started=begun - run.created_at if begun is not None else None,
         duration=run.lived(begun, node.ended_at or until) if begun is not None else None,
         waiting_for=waiting_for(run, node),

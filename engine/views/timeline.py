@@ -177,7 +177,7 @@ def closing(run: Run, phase: PhaseState, until: datetime) -> datetime:
 
 def work_of(run: Run, node: NodeState, until: datetime) -> timedelta:
     """The time that *node* spent in forward attempts; lost ones do not count, since their real end is unknown."""
-    tries = (record for record in node.attempts if record.role is Role.FORWARD and not record.lost)
+    tries = (record for record in node.forward if not record.lost)
     return sum((run.worked(record, until) for record in tries), ZERO)
 
 

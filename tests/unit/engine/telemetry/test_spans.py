@@ -148,6 +148,7 @@ def test_what_is_done_again_after_it_was_undone_is_linked_to_that() -> None:
     ]
     assert [span.name for span in tries] == ["attempt worker", "undo worker", "attempt worker"]
     assert tries[2].links == (Link(tries[1].id, "retries"),)
+    assert seen.all("node deep/s")[-1].attributes["orchestration.node.attempts"] == 2
 
 
 def test_the_phases_of_a_sub_command_are_below_its_node_also_if_they_end_with_it() -> None:

@@ -118,7 +118,7 @@ def test_undoing_is_seen_in_attempts_and_states() -> None:
     run.succeed("first")
     run.fail("last")
     first = document(run)["nodes"]["first"]
-    assert (first["state"], first["tries"][-1]["how"]) == ("compensating", "undo")
+    assert (first["state"], first["tries"][-1]["how"], first["attempts"]) == ("compensating", "undo", 1)
     run.succeed("first")
     found = document(run)
     assert found["nodes"]["first"]["state"] == "compensated"
