@@ -50,6 +50,33 @@ def functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
+def test_the_top_level_holds_only_what_is_named_here() -> None:
+    """So that what a program left there by mistake is seen before it is committed."""
+    files = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"}
+    settings = {
+        ".gitignore",
+        ".mcp.json",
+        "manifest.json",
+        "package.json",
+        "package-lock.json",
+        "pyproject.toml",
+        "uv.lock",
+    }
+    folders = {
+        ".ci",
+        ".claude",
+        ".claude-plugin",
+        ".github",
+        "benchmarks",
+        "docs",
+        "findings",
+        "plugin",
+        "tests",
+        *ROOMS,
+    }
+    assert {path.relative_to(ROOT).parts[0] for path in tracked_files()} == files | settings | folders
+
+
 def test_the_rooms_are_found() -> None:
     assert {module.split("/")[0] for module in MODULES} == set(ROOMS)
 
