@@ -23,7 +23,7 @@ OF_BUILDERS = re.compile(r"(^|/)(scripts?|bin|hack|hacking|tools?|utils?|dev|ci|
 NO_SECRET = re.compile(
     r"usedforsecurity\s*=\s*False|etag|cache|checksum|fingerprint|gravatar|integrity|jitter|backoff|shuffle|sample|colou?r"
     r"|choice\(\s*\w*(keys|tokens|passwords|secrets|pins|codes)\s*\)|\w*s\[[^\]]*nextInt|\[Math\.floor|Math\.random\(\)\s*\*\s*\w+\.length|nonce|test|mock|uuid|digest_?auth|tokeni[sz]|csrf_?name|max_?tokens|num_?tokens"
-    r"|token_?count",
+    r"|token_?count|\b(?:length|size|count|delay)\s*:?=[^=]",
     re.IGNORECASE,
 )
 PRESCRIBED = re.compile(

@@ -80,7 +80,7 @@ def problems(structure: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]
                 lines.append(f"{each['tool']}: {each['problem']}.")
             if each["unread"]:
                 examples = ", ".join(each["examples"][:2])
-                lines.append(f"{each['tool']} could not read {number(each['unread'], 'file')}, such as {examples}.")
+                lines.append(f"{each['tool']} did not read {number(each['unread'], 'file')}, such as {examples}.")
     foreign = [
         f"{item['language']} ({number(item['files'], 'file')}, {number(item['lines'], 'line')})"
         for item in structure.get("languages", ())
@@ -245,14 +245,19 @@ def _rules(entries: Sequence[Entry], listed: Sequence[Entry]) -> str:
     return f"## Findings by rule\n\n{table(header, rows)}{rest}"
 
 
+def _reader(scan: Mapping[str, Any]) -> str:
+    """A scanner with the number of files that it read; empty if it read none."""
+    given, read = scan["files"], scan["files"] - scan["unread"]
+    if read <= 0 or (scan["problem"] and not scan["unread"]):
+        return ""
+    return f"{scan['tool']} ({f'{read:,} of ' if read < given else ''}{number(given, 'file')})"
+
+
 def _not_read(structure: Mapping[str, Any], history: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
-    ran = [
-        each for output in scans.values() for each in output.get("scans", ()) if each["files"] and not each["problem"]
-    ]
-    if ran:
-        tools = ", ".join(f"{each['tool']} ({number(each['files'], 'file')})" for each in ran)
-        lines.append(f"- Read by {tools}")
+    tools = [tool for output in scans.values() for each in output.get("scans", ()) if (tool := _reader(each))]
+    if tools:
+        lines.append(f"- Read by {', '.join(tools)}")
     lines += [f"- {plain(line.removesuffix('.'))}" for line in problems(structure, scans)]
     dropped: Counter[str] = Counter()
     for output in scans.values():

@@ -54,6 +54,7 @@ def judged(
         ("hash", "hashlib.md5(page)", evidence.GUARDS_NOTHING),
         ("hash", "etag = hashlib.md5(token)", evidence.GUARDS_NOTHING),
         ("random", "def new_token():\n    return random.choice(letters)", ("medium", "medium")),
+        ("random", "def new_token():\n    length = 24 + random.randrange(41)", evidence.GUARDS_NOTHING),
         ("random", "token = random.choice(tokens)", evidence.GUARDS_NOTHING),
         ("tls", "requests.get(url, verify=False)", ("high", "medium")),
         ("tls", "if insecure:\n    verify = False", evidence.BY_CHOICE),

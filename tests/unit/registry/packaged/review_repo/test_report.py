@@ -106,10 +106,12 @@ def test_an_agent_that_failed_is_told_in_the_verdict(repo: Repo) -> None:
 def test_a_scanner_that_failed_and_a_limit_are_lines_of_the_report_and_notes_in_sarif(repo: Repo) -> None:
     repo.commit(**{"app.py": "print(1)\n"})
     context = repo.review()
-    context["code"]["scans"][0] |= {"problem": "its time was up", "unread": 3, "examples": ["a.py", "b.py"]}
+    ruff = {"problem": "its time was up", "files": 10, "unread": 3, "examples": ["a.py", "b.py"]}
+    context["code"]["scans"][0] |= ruff
     context["code"]["limits"] = ["Something was cut."]
     outputs = repo.ask(conclusion.review, **context)
-    assert "- ruff: its time was up\n- ruff could not read 3 files, such as a.py, b.py\n" in outputs["report"]
+    assert "- Read by ruff (7 of 10 files), " in outputs["report"]
+    assert "- ruff: its time was up\n- ruff did not read 3 files, such as a.py, b.py\n" in outputs["report"]
     assert "- Limit: Something was cut." in outputs["report"]
     [invocation] = outputs["sarif"]["runs"][0]["invocations"]
     notes = [note["message"]["text"] for note in invocation["toolExecutionNotifications"]]
