@@ -17,7 +17,7 @@ LINE = 400
 """Characters of a line that are read."""
 
 REQUEST = re.compile(
-    r"\breq(uest)?\.(query|params|param\(|body|cookies|headers|url\b|originalUrl|args|form|values|files|json|data\b|GET|POST"
+    r"\breq(uest)?\.(query|params|param\(|body|cookies|headers|url\b|originalUrl|args|form|values|files|json|data\b|GET|POST|FILES|COOKIES|META\b"
     r"|get_json|query_params|match_info|rel_url|input\(|all\(|get\(['\"])"
     r"|\bctx\.(query|params|request\.(body|query)|Query|Param|PostForm)|\bevent\.(body|queryStringParameters|pathParameters)"
     r"|\.(getParameter|getHeader|getQueryString|getCookies|getParameterValues)\(|\brequest\.get(InputStream|Reader)\("
@@ -36,6 +36,7 @@ _ROUTE = re.compile(r"@[\w.]+\.(route|get|post|put|delete|patch)\(")
 _ROUTE_NAME = re.compile(r"<(?:\w+:)?(\w+)>|\{(\w+)(?::\w+)?\}")
 _DEFINITION = re.compile(
     r"^\s*(?:async\s+)?(?:def|func|function|fn|sub|fun)\b|^\s*(?:public|private|protected|internal)\b[^;=]*\([^;]*$"
+    r"|^\s+(?:[A-Z]\w*[a-z]\w*|void|boolean|int|long)(?:<[\w<>\[\],.? ]*>)?(?:\[\])?\s+\w+\([^;=]*[{,(]\s*$"  # of a Java package
     r"|^\s*(?:export\s+)?(?:const|let|var)\s+\w+\s*=\s*(?:async\s*)?(?:\([^)]*\)|\w+)\s*=>|^\s*\w+\.(?:get|post|put|delete|use|all)\(",
     re.MULTILINE,
 )

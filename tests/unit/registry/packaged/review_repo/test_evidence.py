@@ -76,6 +76,8 @@ def judged(
         ("reflection", "kind = params[:kind].constantize", ("high", "high")),
         ("xxe", "function f(req, res) {\n  q = req.query.q\n  read(own)", ("high", "low")),
         ("xxe", "function f(req, res) {\n  q = req.query.q\n  read(q)", ("high", "high")),
+        ("deserialize", "file = request.FILES['file']\ndata = yaml.load(file, yaml.Loader)", ("high", "high")),
+        ("deserialize", "own = request.COOKIES['own']\ndata = pickle.loads(own)", ("high", "high")),
         ("comparison", "{icon && icon}", ("high", "low")),
         ("sql", 'function f(int $no) {\n  query("SELECT a FROM t WHERE b = " . $no)', ("medium", "low")),
         ("sql", 'q = params[:q]\nscope.where("LOWER(#{t.name}) LIKE ?", "%#{q}%")', ("high", "low")),
@@ -100,6 +102,8 @@ def test_a_shell_command_from_a_parameter_counts_in_a_project_that_serves_reques
     code = "def run(command):\n    os.popen(command)"
     assert judged("shell", code) == ("high", "low")
     assert judged("shell", code, frameworks=frozenset({"web"})) == ("medium", "medium")
+    java = 'class A {\n    Text ping(String address) throws IOException {\n        run("ping " + address);'
+    assert judged("shell", java, frameworks=frozenset({"web"})) == ("medium", "medium")
     assert judged("shell", "def stop(pid):\n    os.popen(f'kill {pid}')", frameworks=frozenset({"web"})) == (
         "high",
         "low",
