@@ -15,7 +15,7 @@ PASSWORD = re.compile(r"passw|pwd\b|passphrase|\bpin\b|\bpass\b|reset_?(code|key
 OF_A_KEY = re.compile(r"cache|salt\s*\)*\s*[=!]==?|==\s*\w*token|cred\w*\.\w*(salt|token)|subsonic", re.IGNORECASE)
 """A hash that names something, or that a protocol compares."""
 ASKED = re.compile(
-    r"\w*(command|cmd|host(name)?|domain(_?name)?|url|uri|input|payload|query|ip(_?addr(ess)?)?|address|target|payload|code|expr(ession)?)",
+    r"\w*(command|cmd|host(name)?|domain(_?name)?|url|uri|input|payload|query|ip(_?addr(ess)?)?|address|target|payload|code|expr(ession)?|param(eter)?s?)",
     re.IGNORECASE,
 )
 """Names of parameters whose value someone asks for."""

@@ -6,37 +6,68 @@ Pure, and no parser: names that are assigned from the request, and names assigne
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+_Origin = TypeVar("_Origin", int, str)
 WINDOW = 25
 """Lines above a place that are read."""
 LINE = 400
 """Characters of a line that are read."""
 
+_ANNOTATIONS = (
+    "RequestParam|RequestBody|RequestPart|PathVariable|RequestHeader|CookieValue|ModelAttribute|MatrixVariable"
+    "|QueryParam|PathParam|FormParam|HeaderParam|CookieParam"
+)
 REQUEST = re.compile(
-    r"\breq(uest)?\.(query|params|param\(|body|cookies|headers|url\b|originalUrl|args|form|values|files|json|data\b|GET|POST|FILES|COOKIES|META\b"
-    r"|get_json|query_params|match_info|rel_url|input\(|all\(|get\(['\"])"
-    r"|\bctx\.(query|params|request\.(body|query)|Query|Param|PostForm)|\bevent\.(body|queryStringParameters|pathParameters)"
-    r"|\.(getParameter|getHeader|getQueryString|getCookies|getParameterValues)\(|\brequest\.get(InputStream|Reader)\("
-    r"|@(RequestParam|RequestBody|PathVariable|RequestHeader|CookieValue|QueryParam|PathParam|FormParam)\b"
-    r"|\br\.(FormValue|PostFormValue|URL\.Query|Form\b|PostForm|Body\b|Cookie)|\bc\.(Query|Param|PostForm|FormValue|QueryParam)\("
-    r"|\brequest->(get|post|query|input|all|only|cookies?|files?|headers?|params?|request|attributes)\b"
-    r"|mux\.Vars|chi\.URLParam|\$_(GET|POST|REQUEST|COOKIE|FILES)\b|\bparams(\[:|\[['\"]|\.require|\.permit|\.fetch)"
-    r"|\bcookies\[|\bRequest\.(Query|Form|Params|QueryString|Cookies|Headers)|\[From(Query|Body|Route|Form|Header)"
-    r"|\bself\.get_(body_)?argument\("
+    "|".join(
+        (
+            # Frameworks of JavaScript and Python, where a handler has `req` or `request`.
+            r"\breq(uest)?\.(query|params|param\(|body|cookies|headers|url\b|originalUrl|args|form|values|files|json|data\b)",
+            r"\breq(uest)?\.(GET|POST|FILES|COOKIES|META\b|get_json|get_data|query_params|match_info|rel_url|input\(|all\(|get\(['\"])",
+            r"\bself\.get_(body_)?argument\(",
+            r"\bctx\.(query|params|request\.(body|query)|Query|Param|PostForm)",
+            r"\bevent\.(body|queryStringParameters|pathParameters)",
+            # Java and Kotlin.
+            r"\.(getParameter|getHeader|getQueryString|getCookies|getParameterValues|getParameterMap|getPathInfo)\(",
+            r"\brequest\.get(InputStream|Reader|Part)\(|\bcall\.(parameters\[|receive\w*\(|request\.queryParameters)",
+            rf"@(?:{_ANNOTATIONS})\b",
+            # Go.
+            r"\br\.(FormValue|FormFile|PostFormValue|URL\.Query|Form\b|PostForm|Body\b|Cookie|PathValue|Header\.Get)",
+            r"\bc\.(Query|DefaultQuery|Param|PostForm|FormValue|QueryParam|GetHeader)\(|mux\.Vars|chi\.URLParam",
+            # PHP.
+            r"\brequest(\(\))?->(get|post|query|input|all|only|cookies?|files?|headers?|params?|request|attributes)\b",
+            r"\brequest->get(QueryParams|ParsedBody|UploadedFiles|CookieParams|Var|Post|Get)\(|\binput->(get|post|cookie)\(",
+            r"\$_(GET|POST|REQUEST|COOKIE|FILES)\b|\$_SERVER\[['\"](HTTP_|QUERY_STRING|REQUEST_URI|PATH_INFO)|php://input",
+            # Ruby.
+            r"\bparams(\[:|\[['\"]|\.require|\.permit|\.fetch)|\bcookies\[",
+            # C#.
+            r"\bRequest\.(Query|Form|Params|QueryString|Cookies|Headers|RouteValues|Body)|\[From(Query|Body|Route|Form|Header)",
+        )
+    )
 )
 _PARAMETER = re.compile(
-    r"(?:@(?:RequestParam|RequestBody|PathVariable|RequestHeader|CookieValue|QueryParam|PathParam|FormParam)(?:\([^)]*\))?"
-    r"|\[From(?:Query|Body|Route|Form|Header)[^\]]*\])\s+(?:final\s+)?[\w.]+(?:<[\w<>\[\],.? ]*>)?(?:\[\])?\s+(\w+)"
+    rf"(?:@(?:{_ANNOTATIONS})(?:\([^)]*\))?|\[From(?:Query|Body|Route|Form|Header)[^\]]*\])"
+    r"\s+(?:final\s+)?[\w.]+(?:<[\w<>\[\],.? ]*>)?(?:\[\])?\s+(\w+)"
 )
+"""A parameter that its annotation, in Java or C#, fills from the request."""
+_DECORATED = re.compile(r"@(?:Query|Body|Param|Headers|UploadedFile)\([^)]*\)\s+(\w+)\s*[?:]")
+"""The same in TypeScript."""
 _ROUTE = re.compile(r"@[\w.]+\.(route|get|post|put|delete|patch)\(")
-_ROUTE_NAME = re.compile(r"<(?:\w+:)?(\w+)>|\{(\w+)(?::\w+)?\}")
+_ROUTE_NAME = re.compile(r"<(?:(?:string|path):)?(\w+)>|\{(\w+)(?::\w+)?\}")
+_ROUTE_NUMBER = re.compile(r"<(?:int|float|uuid|date):(\w+)>")
+_ROUTED = re.compile(r"^\s*(?:async\s+)?def\s")
+_BROUGHT = re.compile(
+    r"\b(?:Depends|Security)\(|:\s*\w*(?:Request|Response|Session|WebSocket|BackgroundTasks|Depends)\b"
+)
+"""A parameter of a route that the framework makes itself."""
+_HARMLESS = re.compile(r":\s*(?:int|float|bool|UUID|date|datetime|Decimal)\b")
+"""A parameter of a route that the framework converts."""
 _DEFINITION = re.compile(
     r"^\s*(?:async\s+)?(?:def|func|function|fn|sub|fun)\b|^\s*(?:public|private|protected|internal)\b[^;=]*\([^;]*$"
-    r"|^\s+(?:[A-Z]\w*[a-z]\w*|void|boolean|int|long)(?:<[\w<>\[\],.? ]*>)?(?:\[\])?\s+\w+\([^;=]*[{,(]\s*$"  # of a Java package
+    r"|^\s+(?:[A-Z]\w*[a-z]\w*|void|boolean|int|long)(?:<[\w<>\[\],.? ]*>)?(?:\[\])?\s+\w+\([^;=]*[{,(]\s*$"
     r"|^\s*(?:export\s+)?(?:const|let|var)\s+\w+\s*=\s*(?:async\s*)?(?:\([^)]*\)|\w+)\s*=>|^\s*\w+\.(?:get|post|put|delete|use|all)\(",
     re.MULTILINE,
 )
@@ -52,6 +83,10 @@ _FILLED = re.compile(r"\$\{[^{}]*\}|#\{[^{}]*\}|\{[^{}]*\}|\$[A-Za-z_]\w*")
 _TYPES = frozenset(
     {
         "self",
+        "str",
+        "bytes",
+        "dict",
+        "list",
         "this",
         "cls",
         "string",
@@ -94,39 +129,64 @@ def source_of(lines: Sequence[str], line: int, text: str) -> str | None:
     if REQUEST.search(text):
         return "a value of the request is part of it"
     names: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     route = False
     for number in range(window_above(lines, line), min(line, len(lines)) + 1):
         row = lines[number - 1][:LINE]
         if _ROUTE.search(row):
             route = True
+            numbers |= dict.fromkeys(_ROUTE_NUMBER.findall(row), number)
             names |= {name: number for pair in _ROUTE_NAME.findall(row) for name in pair if name}
-        names |= dict.fromkeys(_PARAMETER.findall(row), number)
+        elif route and _ROUTED.search(row):
+            _take_parameters(lines, number, names, numbers)
+        names |= dict.fromkeys([*_PARAMETER.findall(row), *_DECORATED.findall(row)], number)
         if number < line:
-            _assign(row, number, names)
+            _assign(row, number, names, numbers)
     used = sorted({word for word in code_words(text) if word in names}, key=lambda word: (names[word], word))
     if not used:
         return None
-    origin = (
-        "the address of the route" if route and REQUEST.search(lines[names[used[0]] - 1]) is None else "the request"
-    )
+    origin = "the address of the route" if _ROUTE.search(lines[names[used[0]] - 1]) else "the request"
     return f"{used[0]} comes from {origin}, line {names[used[0]]}"
 
 
+def _take_parameters(lines: Sequence[str], line: int, names: dict[str, int], numbers: dict[str, int]) -> None:
+    """Add the parameters of the route on *line*, which a framework fills from the request."""
+    for group in _groups(_head(lines, line, len(lines)))[:1]:
+        for piece in group.split(","):
+            name = _WORD.search(piece)
+            if name is None or name[0] in _TYPES | {"request"} or _BROUGHT.search(piece):
+                continue
+            if _HARMLESS.search(piece):
+                numbers[name[0]] = names.pop(name[0], line)
+            elif name[0] not in numbers:
+                names.setdefault(name[0], line)
+
+
+def _head(lines: Sequence[str], start: int, last: int) -> str:
+    """The lines from *start* on in which the head of a function may stand, at most up to *last*."""
+    return "\n".join(row[:LINE] for row in lines[start - 1 : min(last, start + 12)])
+
+
 def parameter_in(lines: Sequence[str], line: int, text: str) -> str | None:
-    """A parameter of the function around *line* that the code *text* uses, None if there is none."""
-    start = window_above(lines, line)
-    head = "\n".join(row[:LINE] for row in lines[start - 1 : min(line, start + 12)])
+    """A parameter of the function around *line* that the code *text* uses, or a value made of it without a call."""
+    names = {name: name for name in _parameters(lines, line)}
+    for row in lines[window_above(lines, line) : line - 1]:
+        if "(" not in row:
+            _follow(row[:LINE], names)
+    plain = re.sub(r"\b\w+\s*=(?![=>])", "", text)  # neither what is assigned nor the name of an argument
+    used = sorted(names[word] for word in code_words(plain) if word in names)
+    return used[0] if used else None
+
+
+def _parameters(lines: Sequence[str], line: int) -> set[str]:
+    head = _head(lines, window_above(lines, line), line)
     definition = _DEFINITION.search(head)
-    if definition is None:
-        return None
-    names = set()
-    for group in _groups(head[definition.start() :])[:2]:  # the first may be the receiver of a method
+    names = set[str]()
+    for group in _groups(head[definition.start() :])[:2] if definition else ():  # the first may be a method's receiver
         for piece in group.split(","):
             words = _WORD.findall(re.sub(r"=.*|<[^>]*>", "", piece))
             names |= {words[0], words[-1]} if words else set()
-    plain = re.sub(r"\b\w+\s*=(?![=>])", "", text)  # neither what is assigned nor the name of an argument
-    used = sorted(code_words(plain) & (names - _TYPES))
-    return used[0] if used else None
+    return names - _TYPES
 
 
 def code_words(text: str) -> set[str]:
@@ -172,16 +232,20 @@ def reads_request(lines: Sequence[str], line: int) -> int | None:
     return None
 
 
-def _assign(row: str, number: int, names: dict[str, int]) -> None:
-    """Add the names that *row* assigns from the request, or from a name that is known."""
-    targets = _targets(row)
-    if not targets:
-        return
+def _assign(row: str, number: int, names: dict[str, int], numbers: Mapping[str, int]) -> None:
+    """Add the names that *row* assigns from the request, from a name that is known, or from a call with a number."""
     if REQUEST.search(row):
-        names |= dict.fromkeys(targets, number)
-        return
+        names |= dict.fromkeys(_targets(row), number)
+    else:
+        _follow(row, names, numbers)
+
+
+def _follow(row: str, names: dict[str, _Origin], numbers: Mapping[str, _Origin] | None = None) -> None:
+    """Add the names that *row* assigns from one of *names*, or by a call from one of *numbers*, with its origin."""
+    targets = _targets(row)
     right = re.split(r"(?<![=!<>])=(?![=>])", row, maxsplit=1)[-1]
-    origins = [names[word] for word in _WORD.findall(right) if word in names]
+    known = {**numbers, **names} if numbers and "(" in right else names
+    origins = [known[word] for word in _WORD.findall(right) if word in known]
     if origins:
         names |= dict.fromkeys(targets, min(origins))
 

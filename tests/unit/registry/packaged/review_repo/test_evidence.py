@@ -104,6 +104,10 @@ def test_a_shell_command_from_a_parameter_counts_in_a_project_that_serves_reques
     assert judged("shell", code, frameworks=frozenset({"web"})) == ("medium", "medium")
     java = 'class A {\n    Text ping(String address) throws IOException {\n        run("ping " + address);'
     assert judged("shell", java, frameworks=frozenset({"web"})) == ("medium", "medium")
+    made = "def usage(parameters: str):\n    command = 'df ' + parameters\n\n    os.popen(command)"
+    assert judged("shell", made, frameworks=frozenset({"web"})) == ("medium", "medium")
+    called = made.replace("+ parameters", "+ find(parameters)")
+    assert judged("shell", called, frameworks=frozenset({"web"})) == ("high", "low")
     assert judged("shell", "def stop(pid):\n    os.popen(f'kill {pid}')", frameworks=frozenset({"web"})) == (
         "high",
         "low",
@@ -301,7 +305,33 @@ def test_a_value_is_told_from_a_name_in_sql(text: str, place: Place) -> None:
         ("const { name } = req.body\nrun(name)", "name comes from the request, line 1"),
         ("n = request.args['n']\nm = n.strip()\nrun(m)", "m comes from the request, line 1"),
         ("@app.route('/<name>')\ndef f(name):\n    run(name)", "name comes from the address of the route, line 1"),
+        ("@app.route('/<int:no>')\ndef f(no):\n    run(no)", None),
+        (
+            "@app.get('/find')\nasync def find(text: str, db: Session):\n    run(text)",
+            "text comes from the request, line 2",
+        ),
+        (
+            "@app.get('/find')\nasync def find(\n    text: str,\n):\n    run(text)",
+            "text comes from the request, line 2",
+        ),
+        ("@app.get('/{no}')\ndef find(no: int, own=Depends(own)):\n    run(no, own)", None),
+        (
+            "@app.get('/{no}')\ndef find(no: int):\n    text = find(no)\n    run(text)",
+            "text comes from the address of the route, line 1",
+        ),
+        ("@app.get('/find')\ndef find(request: Request, db: AsyncSession):\n    run(request, db)", None),
+        ("  find(@Query('q') text: string) {\n    run(text)", "text comes from the request, line 1"),
         ("void f(@RequestParam Map<String, String> all) {\n  run(all);", "all comes from the request, line 1"),
+        ("void f(@RequestPart MultipartFile file) {\n  run(file);", "file comes from the request, line 1"),
+        ("name := r.Header.Get(`n`)\nrun(name)", "name comes from the request, line 1"),
+        ("name := c.DefaultQuery(`n`, `a`)\nrun(name)", "name comes from the request, line 1"),
+        ("val name = call.parameters[`n`]\nrun(name)", "name comes from the request, line 1"),
+        ("$all = $request->getParsedBody();\nrun($all)", "all comes from the request, line 1"),
+        ("$name = request()->input('n');\nrun($name)", "name comes from the request, line 1"),
+        ("$all = file_get_contents('php://input');\nrun($all)", "all comes from the request, line 1"),
+        ("$name = $_SERVER['HTTP_HOST'];\nrun($name)", "name comes from the request, line 1"),
+        ("$own = $_SERVER['DOCUMENT_ROOT'];\nrun($own)", None),
+        ("var name = Request.RouteValues[`n`];\nrun(name)", "name comes from the request, line 1"),
         ("$name = $_GET['n'];\nrun($name)", "name comes from the request, line 1"),
         ("run(req.query.q)", "a value of the request is part of it"),
         ("name = 'fixed'\nrun(name)", None),
