@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 20.0
 """Maximum number of seconds between two progress messages."""
+ANSWERED_SECONDS = 5.0
+"""How long an answer may take to be read by the process of its run, before the run is shown as it is."""
 SMALLEST_STEP = 0.001
 """How much the number of a progress message grows when no node has ended: clients expect it to grow."""
 
@@ -159,13 +161,26 @@ async def follow(
 
 async def until_calm(engine: Engine, run_id: RunId, *, seconds: float) -> None:
     """Wait until no forward attempt of a cancelled run is running, at most *seconds*."""
+    await _until(engine, run_id, lambda run: run.saga is not None, seconds)
+
+
+async def until_answered(engine: Engine, run_id: RunId, nodes: Collection[str]) -> None:
+    """Wait until a run has read the answers for *nodes*, which are in the inbox of one of another process until then.
+
+    At most `ANSWERED_SECONDS`: a process that is stopped or hangs reads none.
+    """
+    await _until(engine, run_id, lambda run: all(one.node not in nodes for one in questions(run)), ANSWERED_SECONDS)
+
+
+async def _until(engine: Engine, run_id: RunId, wanted: Callable[[Run], bool], seconds: float) -> None:
+    """Wait until a run is as *wanted*, or has ended, at most *seconds*."""
     time = asyncio.get_running_loop().time
     end = time() + seconds
     while (left := end - time()) > 0:
-        calm, events, run = await engine.read(
-            run_id, lambda view: (view.run.ended or view.run.saga is not None, view.run.events, view.run)
+        found, events, run = await engine.read(
+            run_id, lambda view: (view.run.ended or wanted(view.run), view.run.events, view.run)
         )
-        if calm:
+        if found:
             return
         if run.events == events:
             await engine.wait(run_id, left)

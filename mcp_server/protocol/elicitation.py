@@ -25,6 +25,7 @@ from engine.text.cut import cut
 from engine.text.redaction import redact
 from engine.text.shown import within
 from engine.views.status import questions
+from mcp_server.answers.follow import until_answered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,8 +79,7 @@ async def asked_run(ctx: Context[Session, Any], project: Project) -> RunId | Non
     if ctx.request_state is None:
         return None
     run_id = RunId(json.loads(ctx.request_state)["run"])
-    for one, answer in _answered(ctx, await open_questions(project, run_id)):
-        await pass_on(_session(ctx), project, one, answer)
+    await pass_on(_session(ctx), project, _answered(ctx, await open_questions(project, run_id)))
     return run_id
 
 
@@ -93,7 +93,7 @@ async def ask(ctx: Context[Session, Any], project: Project, run_id: RunId) -> In
         return False
     if _repeats_calls(ctx):
         return _forms(run_id, fresh)
-    await pass_on(session, project, fresh[0], await _elicited(ctx, fresh[0].question))
+    await pass_on(session, project, [(fresh[0], await _elicited(ctx, fresh[0].question))])
     return True
 
 
@@ -115,8 +115,7 @@ async def confirm(
         return _forms(run_id, waiting)
     else:
         answers = _answered(ctx, waiting)
-    for one, answer in answers:
-        await pass_on(_session(ctx), project, one, answer)
+    await pass_on(_session(ctx), project, answers)
     return {one.question.node: answer is not None for one, answer in answers}
 
 
@@ -181,12 +180,17 @@ def open_in(view: View) -> list[OpenQuestion]:
     return [OpenQuestion(run.id, question, len(run.nodes[question.node].attempts)) for question in questions(run)]
 
 
-async def pass_on(session: Session, project: Project, one: OpenQuestion, answer: str | None) -> None:
-    """Pass *answer* to the run; the question is not asked again in this session."""
-    session.asked.add(one.key)
-    if answer is not None:
-        with contextlib.suppress(OrchestrationError):  # answered elsewhere, or the run has ended: the status shows it
-            await project.decide(one.run_id, one.question.node, answer)
+async def pass_on(session: Session, project: Project, answers: Sequence[tuple[OpenQuestion, str | None]]) -> None:
+    """Pass *answers* to their run, until it has read them; the questions are not asked again in this session."""
+    given = []
+    for one, answer in answers:
+        session.asked.add(one.key)
+        if answer is not None:
+            with contextlib.suppress(OrchestrationError):  # answered elsewhere, or the run has ended: see the status
+                await project.decide(one.run_id, one.question.node, answer)
+                given.append(one)
+    if given:
+        await until_answered(await project.engine(), given[0].run_id, [one.question.node for one in given])
 
 
 def answer_in(question: Question, result: ElicitResult | None) -> str | None:

@@ -82,13 +82,15 @@ async def give_answers(
     project: Project, ctx: ServerRequestContext[Session, Any], run_id: RunId, responses: Mapping[str, Any]
 ) -> None:
     """Pass a person's answers to the run; those to questions that are no longer open are ignored. Raises `NotFound`."""
+    answers = []
     for one in await open_questions(project, run_id):
         if one.key in responses and one.key not in ctx.lifespan_context.asked:
             try:
                 response = ElicitResult.model_validate(responses[one.key], by_name=False)
             except ValidationError:
                 raise MCPError(INVALID_PARAMS, f'the response to "{one.key}" is not a form answer') from None
-            await pass_on(ctx.lifespan_context, project, one, answer_in(one.question, response))
+            answers.append((one, answer_in(one.question, response)))
+    await pass_on(ctx.lifespan_context, project, answers)
 
 
 def _time(moment: datetime) -> str:

@@ -220,6 +220,7 @@ async def report(
     """See `instructions.REPORT`."""
     session = _session(ctx)
     project = await session.project()
+    from mcp_server.answers.follow import until_answered  # noqa: PLC0415 - heavy: see session.py
     from mcp_server.protocol.elicitation import can_be_asked, confirm, unconfirmed  # noqa: PLC0415 - see session.py
 
     wanted = _known(run_id)
@@ -248,6 +249,9 @@ async def report(
             await take(decision.node, unconfirmed(wanted, decision.node))
     if refused and len(refused) == len(results) + len(decisions):
         raise refused[0]
+    submitted = {decision.node for decision in decisions} - answered.keys() - {line.of for line in lines}
+    if submitted:
+        await until_answered(await project.engine(), wanted, submitted)
     return await _answer(ctx, wanted, refused=lines or None)
 
 

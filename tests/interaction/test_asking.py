@@ -145,3 +145,26 @@ async def test_questions_of_several_nodes_are_all_asked(project: Path, era: Era)
         status = await call(client, "run", command=definition, wait_seconds=30)
         assert status["state"] == "completed"
         assert sorted(asked.message for asked in person.asked) == ["careful-left: left?", "careful-right: right?"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("asking")
+async def test_a_wait_goes_on_with_a_run_of_another_server_once_its_question_is_answered(
+    project: Path, era: Era
+) -> None:
+    person = Person("accept", {"answer": "yes"})
+    async with connected(project, era) as owner, connected(project, era, elicitation_callback=person) as other:
+        run_id = (await call(owner, "run", command="/ask", wait_seconds=30))["runId"]
+        status = await call(other, "status", run_id=run_id, wait_seconds=30, until="end")
+        assert (status["state"], len(person.asked)) == ("completed", 1)
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("asking", "decisions")
+async def test_a_question_that_was_answered_is_not_in_the_answer_even_if_another_server_has_the_run(
+    project: Path, era: Era
+) -> None:
+    async with connected(project, era) as owner, connected(project, era) as other:
+        run_id = (await call(owner, "run", command="/ask", wait_seconds=30))["runId"]
+        decisions = [{"node": "careful-node", "answer": "yes"}]
+        assert "decisions" not in await call(other, "report", run_id=run_id, decisions=decisions)
