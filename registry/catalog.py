@@ -31,6 +31,7 @@ from registry.files.garbage_collector import collector_paused
 from registry.files.paths import shown
 from registry.files.positions import positions
 from registry.packaged import scanners
+from registry.packaged.extras import how_to_install
 from registry.peers.kinds import PEERS
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ def _absent_scanners(definition: CommandDefinition | None, agents: Mapping[str, 
     if not absent:
         return ()
     message = f"Its agents need scanners that are not installed: {', '.join(absent)}"
-    return (Problem("TOOL_MISSING", Severity.ERROR, message, "", scanners.how_to_install()),)
+    return (Problem("TOOL_MISSING", Severity.ERROR, message, "", how_to_install(scanners.EXTRA)),)
 
 
 def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:

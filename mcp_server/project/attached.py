@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine.executors.environment import given_variables, own_variables
 from mcp_server.project.settings import SETTINGS_FILE
 from mcp_server.project.telemetry import Wanted, wanted
+from registry.packaged.extras import how_to_install
 
 if TYPE_CHECKING:
     from engine.service import Engine
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mcp_server.project.settings import NotifySettings, Settings
     from mcp_server.project.trusted import Trust
 
-EXTRA = "otel"
 NOTIFY = "notify"
 TARGETS = ("command", "webhook")
 log = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ async def _trace(engine: Engine, asked: Wanted, stack: contextlib.AsyncExitStack
     try:
         telemetry = await asyncio.to_thread(_telemetry, asked)
     except ImportError as error:
-        text = "traces and metrics need the extra %s: pip install 'orchestration-mcp[%s]' (%s)"
-        log.warning(text, EXTRA, EXTRA, error)
+        text = "traces and metrics need packages that are not installed: %s. %s"
+        log.warning(text, error.name, how_to_install("otel"))
     except ValueError as error:  # of a variable
         log.warning("there are no traces and metrics, because a variable of OpenTelemetry is not valid: %s", error)
     else:

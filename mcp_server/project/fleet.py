@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EnvironmentFault
 from engine.model.agent import AgentKind
 from mcp_server.version import version
+from registry.packaged.extras import how_to_install
 from registry.trust.agents import agent_item, needs_trust
 from registry.trust.digests import Digests
 
@@ -22,7 +23,7 @@ except ImportError as error:
     raise EnvironmentFault(
         f"the fleet needs packages that are not installed: {error.name}",
         code="FLEET_NOT_INSTALLED",
-        hint="Install them: `pip install 'orchestration-mcp[fleet]'`.",
+        hint=how_to_install("fleet"),
     ) from error
 
 if TYPE_CHECKING:

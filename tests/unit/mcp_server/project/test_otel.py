@@ -135,7 +135,7 @@ async def test_a_collector_that_refuses_is_named_once(collector: Collector, capl
 @pytest.mark.parametrize(
     ("blocked", "variables", "said"),
     [
-        (["opentelemetry", "mcp_server.project.otel"], {}, "traces and metrics need the extra otel"),
+        (["opentelemetry", "mcp_server.project.otel"], {}, 'They come with the extra "otel"'),
         ([], {"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "a variable of OpenTelemetry is not valid"),
         ([], {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none"}, "only otlp is exported"),
     ],

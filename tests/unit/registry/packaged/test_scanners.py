@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -30,15 +28,6 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return found
 
 
-def origin(monkeypatch: pytest.MonkeyPatch, record: dict[str, Any] | None) -> None:
-    class Installed:
-        def read_text(self, name: str) -> str | None:
-            assert name == "direct_url.json"
-            return None if record is None else json.dumps(record)
-
-    monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Installed())
-
-
 def test_the_extra_and_the_group_are_the_scanners_and_are_no_dependencies() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = settings["project"]
@@ -58,7 +47,7 @@ def test_a_review_without_scanners_has_one_error_that_names_them_and_the_extra(t
     assert error.message.endswith("not installed: ast-grep-cli, lizard, oxlint, ruff, zizmor")
     assert error.suggestion is not None
     assert "\n" not in error.suggestion
-    for words in ("[review]", "uv tool install", "uvx --from", "pipx install", "pip install"):
+    for words in ("[review]", "uv tool install", "pipx install", "pip install"):
         assert words in error.suggestion
     with pytest.raises(InvalidCommand, match="TOOL_MISSING"):
         catalog.bundle(catalog.load("/review-repo"))
@@ -88,51 +77,6 @@ def test_an_agent_of_the_project_with_the_same_name_needs_no_scanner(tmp_path: P
     (agents / "repo-history.md").write_text("---\nname: repo-history\ndescription: Ours.\n---\nLint.\n")
     raw = command(phase("one", node("lint", agent="repo-history")))
     assert Catalog(tmp_path).load(raw).errors == ()
-
-
-@pytest.mark.parametrize(
-    ("record", "requirement"),
-    [
-        (None, "orchestration-mcp[review]"),
-        ({}, "orchestration-mcp[review]"),
-        ({"url": "file:///my/clone", "dir_info": {}}, "orchestration-mcp[review] @ file:///my/clone"),
-        (
-            {"url": "https://example.com/o.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
-            "orchestration-mcp[review] @ git+https://example.com/o.git@abc",
-        ),
-        (
-            {"url": "https://ada:word@example.com/o.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
-            "orchestration-mcp[review] @ git+https://example.com/o.git@abc",
-        ),
-        (
-            {"url": "ssh://git@example.com/o.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
-            "orchestration-mcp[review] @ git+ssh://git@example.com/o.git@abc",
-        ),
-        (
-            {
-                "url": "https://example.com/o.git",
-                "vcs_info": {"vcs": "git", "requested_revision": "v1", "commit_id": "a"},
-            },
-            "orchestration-mcp[review] @ git+https://example.com/o.git@v1",
-        ),
-    ],
-)
-def test_the_hint_installs_from_where_this_installation_came(
-    monkeypatch: pytest.MonkeyPatch, record: dict[str, Any] | None, requirement: str
-) -> None:
-    origin(monkeypatch, record)
-    hint = scanners.how_to_install()
-    assert f'`uv tool install "{requirement}"`' in hint
-    assert Requirement(requirement).extras == {scanners.EXTRA}
-
-
-def test_a_damaged_record_of_the_installation_costs_the_address_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Damaged:
-        def read_text(self, _name: str) -> str:
-            return "{"
-
-    monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Damaged())
-    assert 'uv tool install "orchestration-mcp[review]"' in scanners.how_to_install()
 
 
 def test_a_program_is_found_where_its_package_put_it_whatever_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
