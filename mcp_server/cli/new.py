@@ -32,20 +32,25 @@ def new(
         str | None, typer.Option("--from", metavar="TEMPLATE", help="Any template, such as one of gallery/.")
     ] = None,
     force: Force = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Use agents and programs that are there, though they differ.")
+    ] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a new command, and the agents that it needs, ready to run."""
     if pattern is not None and from_ is not None:
         raise typer.BadParameter("name a template by --pattern or by --from, not both")
-    if (name is None) != list_ or (list_ and (pattern or from_ or force)):
+    if (name is None) != list_ or (list_ and (pattern or from_ or force or keep)):
         raise typer.BadParameter("name the new command, or pass --list alone")
+    if force and keep:
+        raise typer.BadParameter("what is there is either kept by --keep or replaced by --force")
     with errors():
         if name is None:
             _list_templates(as_json=as_json)
         else:
             template = f"{PATTERNS}/{pattern or 'pipeline'}" if from_ is None else from_
-            _new(name, template, force=force, as_json=as_json)
+            _new(name, template, force=force, keep=keep, as_json=as_json)
 
 
 def _list_templates(*, as_json: bool) -> None:
@@ -59,13 +64,13 @@ def _list_templates(*, as_json: bool) -> None:
         console.results.print(f"{one['name']:<{width}}  {one['description']}", soft_wrap=True)
 
 
-def _new(given: str, template: str, *, force: bool, as_json: bool) -> None:
+def _new(given: str, template: str, *, force: bool, keep: bool, as_json: bool) -> None:
     """Write the command *given* from *template*. Raises as `place` does, and `NotFound` (TEMPLATE_NOT_FOUND)."""
     name = command_name(given)
     chosen = find(template)
     root = project_root()
     catalog = lazy.open_catalog(root, lazy.load_settings(root))
-    placed = place(root, catalog, name, chosen.files(name), home=Path.home(), force=force)
+    placed = place(root, catalog, name, chosen.files(name), home=Path.home(), force=force, keep=keep)
     show_placed(name, placed, {"template": chosen.name}, as_json=as_json)
     loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(name)
     console.print_problems(loaded.problems, console.notes)

@@ -40,7 +40,7 @@ class Placed(NamedTuple):
 
     written: list[str]
     kept: list[str]
-    """They were there with the same content."""
+    """They were there, with the same content unless they were to be kept in any case."""
 
 
 class Taken(NamedTuple):
@@ -50,6 +50,8 @@ class Taken(NamedTuple):
     code: str
     final: bool = False
     """Not even with force."""
+    instead: tuple[Path, Path] | None = None
+    """The file that was to be written, and the one that can be used in its place."""
 
 
 def command_name(given: str) -> str:
@@ -68,42 +70,61 @@ def command_name(given: str) -> str:
 
 
 def place(
-    root: Path, catalog: Catalog, name: str, files: Mapping[PurePosixPath, str], *, home: Path, force: bool
+    root: Path,
+    catalog: Catalog,
+    name: str,
+    files: Mapping[PurePosixPath, str],
+    *,
+    home: Path,
+    force: bool,
+    keep: bool = False,
 ) -> Placed:
-    """Write *files* of the command *name* into the project at *root*.
+    """Write *files* of the command *name* into the project at *root*; the first one is the command.
 
-    Without *force* nothing is replaced or hidden. Raises `InputError` (NAME_TAKEN, FILE_EXISTS,
-    PATH_OUTSIDE_PROJECT) with all reasons, and `EnvironmentFault` (FILE_UNWRITABLE); then nothing was written.
+    Without *force* nothing is replaced or hidden; with *keep* agents and programs that are there are used.
+    Raises `InputError` (NAME_TAKEN, FILE_EXISTS, PATH_OUTSIDE_PROJECT) with all reasons, and `EnvironmentFault`
+    (FILE_UNWRITABLE); then nothing was written.
     """
     wanted = {}
     for path, text in files.items():
         lazy.inside(root, str(path), advice=SHARED)
         wanted[root / path] = text
     found = {path: _text(path) for path in wanted}
-    kept = [path for path, text in wanted.items() if found[path] == text]
+    kept = {path: path for path, text in wanted.items() if found[path] == text}
     first = next(iter(wanted))
     reasons = [
         *_taken_names(root, catalog, name, first, home),
         *_taken_agents(root, catalog, wanted),
         *(
-            Taken(f"{lazy.shown(root, path)} exists already", "FILE_EXISTS")
+            Taken(
+                f"{lazy.shown(root, path)} exists already",
+                "FILE_EXISTS",
+                instead=None if path == first else (path, path),
+            )
             for path in wanted
             if path not in kept and (found[path] is not None or path.is_symlink())
         ),
     ]
+    if keep:
+        kept |= dict(reason.instead for reason in reasons if reason.instead is not None)
+        reasons = [reason for reason in reasons if reason.instead is None]
     reasons = [reason for reason in reasons if reason.final or not force]
     if reasons:
-        final = any(reason.final for reason in reasons)
-        raise InputError(
-            "; ".join(reason.message for reason in reasons),
-            code=reasons[0].code,
-            hint="Remove the other file first, or choose another name."
-            if final
-            else "Choose another name, or write it all the same with --force.",
-        )
+        raise InputError("; ".join(reason.message for reason in reasons), code=reasons[0].code, hint=_way_out(reasons))
     new = {path: text for path, text in wanted.items() if path not in kept}
     write_all(new, replaces=force)
-    return Placed([lazy.shown(root, path) for path in new], [lazy.shown(root, path) for path in kept])
+    return Placed([lazy.shown(root, path) for path in new], [lazy.shown(root, path) for path in kept.values()])
+
+
+def _way_out(reasons: list[Taken]) -> str:
+    final = any(reason.final for reason in reasons)
+    if all(reason.instead is not None for reason in reasons):
+        return (
+            f"Use what is there as it is with --keep, or {'remove it first' if final else 'replace it with --force'}."
+        )
+    if final:
+        return "Remove the other file first, or choose another name."
+    return "Choose another name, or write it all the same with --force."
 
 
 def show_placed(name: str, placed: Placed, more: dict[str, str], *, as_json: bool) -> None:
@@ -150,7 +171,8 @@ def _taken_agents(root: Path, catalog: Catalog, wanted: Mapping[Path, str]) -> I
             continue
         ours = Path(root, other).is_relative_to(root)
         whose = "of this project" if ours else "which a new one would hide"
-        yield Taken(f'"{path.stem}" is an agent already: {other} ({whose})', "NAME_TAKEN", final=ours)
+        message = f'"{path.stem}" is an agent already: {other} ({whose})'
+        yield Taken(message, "NAME_TAKEN", final=ours, instead=(path, root / other))
 
 
 def _text(path: Path) -> str | None:

@@ -189,6 +189,35 @@ def test_a_changed_file_is_replaced_by_force_alone_and_then_nothing_else_is_left
     assert "pipeline-lister" in file.read_text(encoding="utf-8")
 
 
+def test_a_changed_agent_is_used_as_it_is_by_another_command_if_the_user_says_so(empty: Path) -> None:
+    """A gallery is taken one command after the other, and its agents name the user's tools by then."""
+    orchestrate(empty, "new", "mine")
+    file = empty / ".claude/agents/pipeline-lister.md"
+    changed = file.read_text(encoding="utf-8").replace("description: ", "description: Our own. ")
+    file.write_text(changed, encoding="utf-8")
+    refused = answer(orchestrate(empty, "new", "other", "--json"))["error"]
+    assert (refused["code"], "--keep" in refused["hint"]) == ("FILE_EXISTS", True)
+    made = answer(orchestrate(empty, "new", "other", "--keep", "--json"))
+    assert made["written"] == [".claude/commands/v2/other.yaml"]
+    assert ".claude/agents/pipeline-lister.md" in made["kept"]
+    assert file.read_text(encoding="utf-8") == changed
+
+
+@pytest.mark.parametrize("place", ["empty/.claude/agents/deep/x.md", "home/.claude/agents/x.md"])
+def test_an_agent_in_another_file_is_used_as_it_is_if_the_user_says_so(empty: Path, place: str) -> None:
+    other = put(empty.parent / place, AGENT)
+    assert "--keep" in orchestrate(empty, "new", "mine").stderr
+    made = answer(orchestrate(empty, "new", "mine", "--keep", "--json"))
+    assert str(other) in [str(empty / path) for path in made["kept"]]
+    assert not (empty / ".claude/agents/pipeline-lister.md").exists()
+
+
+def test_a_command_that_is_there_is_never_kept_for_a_new_one(empty: Path) -> None:
+    put(empty / ".claude/commands/v2/mine.yaml", "mine")
+    refused = orchestrate(empty, "new", "mine", "--keep")
+    assert (refused.exit_code, "FILE_EXISTS" in refused.stderr, "--keep" in refused.stderr) == (2, True, False)
+
+
 def put(path: Path, text: str = "text") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -244,7 +273,7 @@ def test_two_files_of_one_project_never_have_one_name(empty: Path, where: str, t
     for words in (("new", "mine"), ("new", "mine", "--force")):
         refused = orchestrate(empty, *words)
         assert (refused.exit_code, "NAME_TAKEN" in refused.stderr) == (2, True)
-        assert "Remove the other file first" in refused.stderr
+        assert re.search(r"[Rr]emove (it|the other file) first", refused.stderr)
     assert contents(empty) == before
 
 
@@ -280,6 +309,8 @@ def test_a_near_name_is_proposed(empty: Path) -> None:
         ("new",),
         ("new", "mine", "--list"),
         ("new", "--list", "--force"),
+        ("new", "--list", "--keep"),
+        ("new", "mine", "--force", "--keep"),
         ("new", "mine", "--pattern", "saga", "--from", "patterns/saga"),
     ],
 )
