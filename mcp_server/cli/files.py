@@ -24,6 +24,7 @@ from mcp_server.cli.shared import (
     counted,
     errors,
     finish,
+    from_here,
     or_stdout,
     print_document,
     project_root,
@@ -42,7 +43,7 @@ def validate(
 
     with errors():
         root = project_root()
-        loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(source)
+        loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(from_here(source))
         valid = not (loaded.errors or (strict and loaded.warnings))
         if as_json:
             console.print_json(as_data(validation_of(loaded, strict=strict)))
@@ -72,6 +73,7 @@ async def _plan(source: str, format_: str, output: Path | None) -> int:
     from engine.views import diagram  # noqa: PLC0415
     from mcp_server.answers.status import estimate_of, loaded_of  # noqa: PLC0415
 
+    source = from_here(source)
     async with lazy.open_project(project_root(), reads=True) as project:
         found = await project.forecast(lazy.RunRequest(source=source))
         if format_ == "json":
@@ -133,7 +135,7 @@ def migrate(
     """
     with errors():
         root = project_root()
-        loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(file)
+        loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(from_here(file))
         console.print_problems(loaded.problems, console.notes)
         if loaded.errors and loaded.format in lazy.PEERS:
             raise typer.Exit(USAGE)

@@ -41,6 +41,7 @@ from mcp_server.cli.shared import (
     counted,
     errors,
     finish,
+    from_here,
     project_root,
 )
 from mcp_server.cli.terminal import RUNS_SHOWN, runs_table
@@ -98,7 +99,7 @@ def run(
         raise typer.BadParameter("pass the argument text after the name or as --arguments, not both")
     with errors():
         request = lazy.RunRequest(
-            source=source,
+            source=from_here(source),
             arguments=arguments_of(arg, " ".join(text) if text else arguments),
             executor=_executor(executor),
             limits=Limits(

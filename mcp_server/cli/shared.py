@@ -61,6 +61,19 @@ def project_root() -> Path:
     return found.root
 
 
+def from_here(source: str) -> str:
+    """*source* as the project has it: a file that its root lacks is looked for in the working directory."""
+    given = Path(source)
+    if given.is_absolute() or not given.suffix or source.lstrip().startswith("{"):
+        return source
+    root = find_root(named_project()).root.resolve()
+    with contextlib.suppress(OSError, ValueError):
+        here = given.resolve()
+        if not (root / given).exists() and here.is_file() and here.is_relative_to(root):
+            return here.relative_to(root).as_posix()
+    return source
+
+
 def finish(work: Coroutine[Any, Any, int]) -> NoReturn:
     """Run *work* and exit with the code that it returns."""
     if not gc.isenabled():

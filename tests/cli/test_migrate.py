@@ -97,3 +97,30 @@ def test_a_refused_workflow_without_agents_is_not_written_either(project: Path, 
     assert "PEER_NOT_CARRIED" in result.stderr
     assert not (project / "two.json").exists()
     assert orchestrate(project, "migrate", ".archon/workflows/two.yaml").stdout == ""
+
+
+@pytest.mark.parametrize("words", [("validate",), ("plan",), ("run", "--executor", "simulate"), ("migrate",)])
+def test_a_file_is_found_from_a_folder_of_the_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    deep = project / "src" / "deep"
+    deep.mkdir(parents=True)
+    (project / "src" / "old.md").write_text("# /old\n\nDo it.\n\n1. Do things (1 minute)\n", encoding="utf-8")
+    monkeypatch.chdir(deep)
+    for path in ("../old.md", "src/old.md"):
+        found = orchestrate(project, *words, path)
+        assert (found.exit_code, "error" in found.stderr) == (0, False), (path, found.stderr)
+    other = project.parent / "other.md"
+    other.write_text("# /other\n", encoding="utf-8")
+    refused = orchestrate(project, *words, "../../../other.md")
+    assert (refused.exit_code, "PATH_OUTSIDE_PROJECT" in refused.stderr) == (2, True)
+
+
+def test_a_file_of_the_root_comes_before_one_of_the_working_directory(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, title in ((project, "root"), (project / "src", "folder")):
+        folder.mkdir(exist_ok=True)
+        (folder / "old.md").write_text(f"# /{title}\n\nDo it.\n\n1. Do things\n", encoding="utf-8")
+    monkeypatch.chdir(project / "src")
+    assert "/root is valid" in orchestrate(project, "validate", "old.md").stdout
