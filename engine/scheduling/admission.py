@@ -336,7 +336,9 @@ _OPTIONS = {
 def exceed(step: Step, code: str, message: str) -> None:
     """Stop the run because one of its limits is used up."""
     hint = (
-        f"Give it more: `orchestrate resume {step.run.id} --failed {_OPTIONS[code]} N` "
+        f"Run it again with {_OPTIONS[code]} N: a simulation cannot be resumed."
+        if step.run.executor == "simulate"  # it is recorded under another id, too
+        else f"Give it more: `orchestrate resume {step.run.id} --failed {_OPTIONS[code]} N` "
         "(settings apply to new runs only). If it was rolled back, run it again."
     )
     failure = Failure(FailureKind.ERROR, code, message, hint=hint)

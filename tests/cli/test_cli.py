@@ -437,6 +437,20 @@ def test_a_run_that_has_used_its_attempts_up_says_so_and_goes_on_with_more(proje
     assert again.exit_code == 0, again.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--max-attempts-total", "1"), ("--max-cost-usd", "0"), ("--max-duration-seconds", "0.5")]
+)
+def test_a_simulation_that_has_used_a_limit_up_advises_nothing_that_is_refused(
+    project: Path, option: str, value: str
+) -> None:
+    two = command(phase("work", *(node(f"node-{number}", minutes=0.1) for number in range(2))), name="/two")
+    (project / ".claude/commands/v2/two.json").write_text(json.dumps(two), encoding="utf-8")
+    result = orchestrate(project, "run", "/two", "--executor", "simulate", option, value)
+    assert result.exit_code == 1
+    assert f"hint: Run it again with {option} N" in result.stdout
+    assert "resume r-" not in result.stdout
+
+
 def test_a_run_that_has_ended_cannot_be_cancelled(project: Path) -> None:
     orchestrate(project, "run", "/hello")
     run_id = told(orchestrate(project, "status", "--json"))["runId"]
