@@ -16,12 +16,13 @@ from msgspec import structs
 from engine.errors import EnvironmentFault, InputError
 from engine.text.shown import clean
 from mcp_server.cli import console, lazy
-from mcp_server.cli.shared import OK, Json, errors, finish, project_root
+from mcp_server.cli.shared import OK, Json, counted, errors, finish, project_root
 
 if TYPE_CHECKING:
     from engine.executors.fleet.connection import Address
     from mcp_server.fleet.listing import QueueLine
 
+HOST = "127.0.0.1"
 PORT = 7233
 Connect = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Host and port of the fleet's server.")]
 
@@ -89,14 +90,20 @@ def fleet(
     action: Annotated[Literal["up", "status"], typer.Argument(help="up: run the server of a lab. status: its queues.")],
     connect: Connect = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="up: the port to listen on.")] = PORT,
-    listen: Annotated[str, typer.Option(metavar="IP", help="up: 0.0.0.0 for other machines too.")] = "127.0.0.1",
+    listen: Annotated[str, typer.Option(metavar="IP", help="up: 0.0.0.0 for other machines too.")] = HOST,
     insecure: Annotated[bool, typer.Option("--insecure", help="up: listen without TLS; needs a payload key.")] = False,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="up: where the server keeps its state.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run the server of a lab, or show the queues of a fleet."""
     if action == "status":
+        if port != PORT or listen != HOST or insecure or state is not None:
+            raise typer.BadParameter(
+                "--port, --listen, --insecure and --state are of `fleet up`; --connect names a server"
+            )
         finish(_status(connect, as_json=as_json))
+    if connect is not None or as_json:
+        raise typer.BadParameter("--connect and --json are of `fleet status`; --listen and --port say where to listen")
     with errors():
         _check_installed()
         from mcp_server.fleet import lab  # noqa: PLC0415 - as for all of the fleet
@@ -105,6 +112,7 @@ def fleet(
         lab.check_listen(listen, insecure=insecure)
         file = state or Path.home() / ".local" / "state" / "orchestration-mcp" / "fleet.sqlite3"
         made(file.parent)
+        lab.check_port(port)
         command = lab.server_command(port=port, file=file, listen=listen)
         console.notes.print(f"the fleet's server listens on {listen}:{port}; Ctrl+C ends it", soft_wrap=True)
         lab.run_server(command)
@@ -195,7 +203,8 @@ async def _status(connect: str | None, *, as_json: bool) -> int:
         return OK
     for one in lines:
         text = (
-            f"{one.queue}: {one.waiting} waiting, the oldest for {one.oldest_seconds:.0f} s; {len(one.workers)} workers"
+            f"{one.queue}: {one.waiting} waiting, the oldest for {one.oldest_seconds:.0f} s; "
+            f"{counted(len(one.workers), 'worker')}"
         )
         console.results.print(clean(text), soft_wrap=True)
     return OK

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, parse_key
+from mcp_server.project.loopback import loopback
 from registry.packaged.extras import how_to_install
 
 SETTINGS = (
@@ -73,6 +74,20 @@ def check_listen(listen: str, *, insecure: bool) -> None:
             hint=f"In a private network, add `--insecure` here and for each worker, and set {KEY_VARIABLE}.",
         )
     parse_key(key)
+
+
+def check_port(port: int) -> None:
+    """Raise `EnvironmentFault` (PORT_UNUSABLE) if the server cannot listen on *port*."""
+    try:
+        with loopback(port):
+            pass
+    except EnvironmentFault as error:
+        raise EnvironmentFault(
+            error.message,
+            code=error.code,
+            hint=f"It may be a server of a fleet: `orchestrate fleet status --connect 127.0.0.1:{port}` shows that. "
+            "A second one needs `--port` and `--state` of its own.",
+        ) from None
 
 
 def run_server(command: list[str]) -> NoReturn:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
-from engine.errors import InputError, OrchestrationError
+from engine.errors import EnvironmentFault, InputError, OrchestrationError
 from engine.executors.fleet import wire
 from engine.executors.fleet.clones import Clones
 from engine.executors.fleet.connection import Address, connect
@@ -81,7 +81,7 @@ def main() -> None:
         wrong = isinstance(error, InputError)
         _say(state="failed", code=error.code, message=error.message, hint=error.hint, wrong=wrong)
         sys.exit(2)
-    except OSError as error:  # its port for probes is in use, or its folder cannot be written
+    except OSError as error:  # its folder cannot be written
         log.debug("the worker cannot work", exc_info=error)
         _say(state="failed", code="WORKER_FAILED", message=f"the worker cannot work: {error}", hint=None, wrong=False)
         sys.exit(2)
@@ -110,7 +110,7 @@ async def _serve(options: Options) -> None:
     await duties.room.check()
     async with contextlib.AsyncExitStack() as stack:
         if options.health is not None:
-            server = await asyncio.start_server(partial(_healthy, duties), "127.0.0.1", options.health)
+            server = await _probed(duties, options.health)
             stack.push_async_callback(_closed, server)
         how = _tuned(slots, len(queues))
         served = [await stack.enter_async_context(_worker(link, queue, duties, options, how)) for queue in queues]
@@ -204,6 +204,14 @@ async def _until_over(stop: asyncio.Event, over: asyncio.Event, duties: Duties, 
             last, seen = loop.time(), duties.taken
         if options.idle_exit is not None and loop.time() - last >= options.idle_exit:
             return
+
+
+async def _probed(duties: Duties, port: int) -> asyncio.Server:
+    try:
+        return await asyncio.start_server(partial(_healthy, duties), "127.0.0.1", port)
+    except OSError as error:
+        hint = "Choose another port for `--health`."
+        raise EnvironmentFault(f"port {port} cannot be used for probes", code="PORT_UNUSABLE", hint=hint) from error
 
 
 async def _healthy(duties: Duties, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -188,6 +188,17 @@ async def test_a_fleet_that_is_not_there_is_said_at_once(yard: Yard, monkeypatch
     assert refused.value.code == "FLEET_UNREACHABLE"
 
 
+async def test_a_namespace_that_is_not_there_is_said_at_once(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATION_FLEET__NAMESPACE", "elsewhere")
+    async with opened(yard) as project, asyncio.timeout(SECONDS):
+        with pytest.raises(EnvironmentFault, match='no namespace "elsewhere"') as refused:
+            await project.start(RunRequest(source=command(node("a", "go"))))
+    assert refused.value.code == "FLEET_UNREACHABLE"
+    worker = yard.start_worker("w1", "--namespace", "elsewhere", says="FLEET_UNREACHABLE")
+    assert worker.terminate() == 0
+    assert "Traceback" not in worker.log.read_text(encoding="utf-8")
+
+
 async def test_model_agents_need_a_worker_that_runs_them_and_not_claude_code_here(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from temporalio.api.workflowservice.v1 import DescribeActivityExecutionRequest
+from temporalio.api.workflowservice.v1 import DescribeActivityExecutionRequest, DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import GrpcCompression, RPCError, TLSConfig
+from temporalio.service import GrpcCompression, RPCError, RPCStatusCode, TLSConfig
 
 from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, Sealer, parse_key
@@ -131,8 +131,8 @@ async def connect(
 ) -> Link:
     """Connect to the fleet at *address* as *identity*, with the secrets in *environment*.
 
-    Raises `EnvironmentFault` (FLEET_UNREACHABLE), within ten seconds and also for a certificate that does not fit, and
-    `InputError` (INVALID_FLEET).
+    Raises `EnvironmentFault` (FLEET_UNREACHABLE), within ten seconds and also for a certificate that does not fit or a
+    namespace that does not exist, and `InputError` (INVALID_FLEET).
     """
     key = environment.get(KEY_VARIABLE)
     sealer = Sealer(parse_key(key) if key else None)
@@ -151,9 +151,25 @@ async def connect(
                 runtime=_runtime(),
                 grpc_compression=GrpcCompression.NONE,  # it costs more than a kilobyte is worth, and ciphertext stays
             )
+            await _check_namespace(client, address)
     except (RuntimeError, RPCError, TimeoutError) as error:
         raise unreachable(address, error) from error
     return Link(client, sealer, store)
+
+
+async def _check_namespace(client: Client, address: Address) -> None:
+    """Raise `EnvironmentFault` (FLEET_UNREACHABLE) if the server has no such namespace: any later call would fail."""
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=address.namespace))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            return  # who may work in a namespace need not be allowed to look at it
+        raise EnvironmentFault(
+            f'the fleet at {address.connect} has no namespace "{address.namespace}"',
+            code=UNREACHABLE,
+            hint=f"Make it (`temporal operator namespace create -n {address.namespace}`), or correct `namespace` of "
+            "[fleet] and `--namespace` of workers.",
+        ) from error
 
 
 def few_heaps() -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from typer.testing import CliRunner
 
 from engine.errors import EnvironmentFault, InputError, StateError
 from engine.executors.fleet.sealing import KEY_VARIABLE
+from mcp_server.cli.app import app
 from mcp_server.fleet import lab
 from mcp_server.fleet.supervisor import state_folder, supervise
 from mcp_server.fleet.worker import Options
+from mcp_server.project.loopback import loopback
 from mcp_server.project.project import open_catalog
 from mcp_server.project.settings import load_settings
 from mcp_server.project.trusted import open_trust
@@ -69,6 +72,40 @@ def test_a_server_program_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatc
         lab.server_program()
     assert refused.value.code == "FLEET_NOT_INSTALLED"
     assert 'the extra "fleet-server": `uv tool install ' in str(refused.value.hint)
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process would become the server."""
+    monkeypatch.setattr(lab, "run_server", lambda _command: sys.exit(0))
+
+
+@pytest.mark.usefixtures("no_server")
+def test_a_port_that_is_taken_is_said_before_the_server_is_started(tmp_path: Path) -> None:
+    with loopback() as (_taken, port):
+        words = ("fleet", "up", "--port", str(port), "--state", str(tmp_path / "state"))
+        refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert f"PORT_UNUSABLE: port {port} cannot be used" in refused.stderr
+    assert f"orchestrate fleet status --connect 127.0.0.1:{port}" in refused.stderr
+    assert "listens on" not in refused.stderr
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("up", "--connect", "127.0.0.1:7"),
+        ("up", "--json"),
+        ("status", "--port", "7"),
+        ("status", "--listen", EVERYWHERE),
+        ("status", "--insecure"),
+        ("status", "--state", "file"),
+    ],
+)
+def test_an_option_of_the_other_action_is_refused(words: tuple[str, ...]) -> None:
+    refused = CliRunner().invoke(app, ["fleet", *words])
+    assert (refused.exit_code, "Invalid value" in refused.stderr) == (2, True)
 
 
 async def test_two_workers_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
