@@ -241,9 +241,9 @@ def _say(console: Console, *parts: str | tuple[str, str]) -> None:
 def print_text(text: str) -> None:
     """Print a result that is Markdown: rendered on a terminal, unchanged otherwise."""
     if results.is_terminal:
-        from rich.markdown import Markdown  # noqa: PLC0415 - a quarter of the start-up, needed at the very end only
+        from mcp_server.cli.rendered import Rendered  # noqa: PLC0415 - a quarter of the start-up, at the very end only
 
-        results.print(Markdown(printable(text)))
+        results.print(Rendered(printable(text)))
     else:
         write(printable(text).rstrip("\n") + "\n")
 
