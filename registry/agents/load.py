@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -78,6 +79,7 @@ class AgentCatalog(msgspec.Struct, frozen=True, kw_only=True):
     agents: Mapping[str, Agent]
     """By id, in alphabetical order."""
     problems: tuple[AgentProblem, ...] = ()
+    """By path."""
     shadowed: tuple[Shadowed, ...] = ()
     unusable: Mapping[str, AgentProblem] = msgspec.field(default_factory=dict)
     """By id: the first error in the file of an agent that is unusable because of it."""
@@ -103,7 +105,7 @@ def load_agents(
 
     The order of precedence is project, user (*home*), packaged, built into Claude Code; a packaged agent that
     ignores the project comes before one of the project. Agents of plugins of the user's Claude Code have names of
-    their own. Within one folder the first path in alphabetical order. A file with an error keeps its id: no other
+    their own. Within one folder the last path counts, as in Claude Code. A file with an error keeps its id: no other
     agent replaces it, since that one may do more than the file would have allowed. Without *home* or *packaged*
     these are left out. *reach* names the folders where files of the project may be read, by default only its own.
     """
@@ -197,8 +199,8 @@ def _catalog(found: list[Agent | AgentProblem]) -> AgentCatalog:
                 )
     return AgentCatalog(
         agents=MappingProxyType({name: used[name] for name in sorted(used, key=str.casefold)}),
-        problems=tuple(item for item in found if isinstance(item, AgentProblem)),
-        shadowed=tuple(shadowed),
+        problems=tuple(sorted((item for item in found if isinstance(item, AgentProblem)), key=attrgetter("path"))),
+        shadowed=tuple(sorted(shadowed, key=attrgetter("id"))),
         unusable=MappingProxyType(unusable),
     )
 
@@ -208,16 +210,16 @@ def _is_same_file(one: str | None, other: str | None) -> bool:
 
 
 def _read_folder(place: Place, *, advice: str = "") -> Iterator[Agent | AgentProblem]:
-    """The agents and problems of the files below *folder*; none is read outside *boundaries*.
+    """The agents and problems of the files below *folder*, the last path first; none is read outside *boundaries*.
 
     *advice* is the hint if the folder itself lies outside.
     """
     folder, boundaries, source = place.folder, place.within, place.source
-    for number, item in enumerate(_files(folder, boundaries=boundaries, above=(), advice=advice)):
-        if number == MAX_FILES:
-            message = f"there are more than {MAX_FILES:,} agent files; the rest are left out"
-            yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "Remove unused agents.")
-            return
+    items = list(islice(_files(folder, boundaries=boundaries, above=(), advice=advice), MAX_FILES + 1))
+    if len(items) > MAX_FILES:
+        message = f"there are more than {MAX_FILES:,} agent files; the rest are left out"
+        yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "Remove unused agents.")
+    for item in sorted(items[:MAX_FILES], key=_order, reverse=True):
         if isinstance(item, AgentProblem):
             yield item
             continue
@@ -229,6 +231,11 @@ def _read_folder(place: Place, *, advice: str = "") -> Iterator[Agent | AgentPro
         yield from problems
         if agent is not None:
             yield agent
+
+
+def _order(item: Path | AgentProblem) -> bytes:
+    """Sorts paths by their bytes, as Claude Code does (seen with 2.1.332): the last file of a name is the agent."""
+    return item.path.encode() if isinstance(item, AgentProblem) else os.fsencode(item)
 
 
 def _files(

@@ -91,23 +91,27 @@ def test_project_wins_over_user_over_packaged_over_built_in_and_the_hidden_ones_
         "Explore": AgentSource.PACKAGED,
     }
     assert [(note.id, note.source, note.used_source) for note in catalog.shadowed] == [
+        ("Explore", AgentSource.BUILTIN, AgentSource.PACKAGED),
         ("reviewer", AgentSource.USER, AgentSource.PROJECT),
         ("reviewer", AgentSource.PACKAGED, AgentSource.PROJECT),
         ("tester", AgentSource.PACKAGED, AgentSource.USER),
-        ("Explore", AgentSource.BUILTIN, AgentSource.PACKAGED),
     ]
-    assert str(catalog.shadowed[0]) == (
+    assert str(catalog.shadowed[1]) == (
         f'agent "reviewer" of {project / AGENTS / "reviewer.md"} hides the user agent ({home / AGENTS / "reviewer.md"})'
     )
-    assert str(catalog.shadowed[3]).endswith("hides the builtin agent (built into Claude Code)")
+    assert str(catalog.shadowed[0]).endswith("hides the builtin agent (built into Claude Code)")
 
 
-def test_of_two_files_in_one_folder_with_one_name_the_first_path_is_used(project: Path) -> None:
-    write(project / AGENTS, "twin", "Second.", file="z.md")
-    write(project / AGENTS, "twin", "First.", file="a/x.md")
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("a/x.md", "z.md"), ("z.md", "z/a.md"), ("a.md", "a/b.md"), ("a-b.md", "a/b.md"), ("10.md", "9.md")],
+)
+def test_of_two_files_in_one_folder_with_one_name_the_last_path_is_used(project: Path, first: str, last: str) -> None:
+    write(project / AGENTS, "twin", "First.", file=first)
+    write(project / AGENTS, "twin", "Last.", file=last)
     catalog = load_agents(project, packaged=None)
-    assert catalog.agents["twin"].description == "First."
-    assert [Path(note.path or "").name for note in catalog.shadowed] == ["z.md"]
+    assert catalog.agents["twin"].description == "Last."
+    assert [note.path for note in catalog.shadowed] == [str(project / AGENTS / first)]
 
 
 def test_the_home_directory_as_project_is_read_once(home: Path) -> None:
