@@ -36,6 +36,7 @@ _OUTER_FENCE = re.compile(r"```(?:markdown|md|text|txt)?")
 _BOX = re.compile(r"^\[[ xX]\]\s+")
 _CALL = re.compile(r"@?[A-Z]\w*\(")
 """The start of a tool call, which ends at its closing bracket."""
+_FENCE_LINE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _ANY_FENCE = re.compile(r"```(?P<info>[\w.+-]*)")
 BOLD_LEVEL = 7
 """The level of numbered bold lines, which count as headings below all others; a step is below a phase."""
@@ -361,10 +362,16 @@ def _dedented(lines: list[str]) -> list[str]:
 
 
 def _without_comments(text: str) -> str:
-    """*text* without HTML comments, but with their line breaks; an unclosed one hides nothing."""
+    """*text* without HTML comments, but with their line breaks; an unclosed one, or one in code, hides nothing."""
     kept: list[str] = []
-    place = 0
-    while (start := text.find("<!--", place)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+    place = seen = fences = ticks = 0
+    while (start := text.find("<!--", seen)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        fences += len(_FENCE_LINE.findall(text[seen:start]))
+        line = text.rfind("\n", seen, start) + 1
+        ticks = text.count("`", line or seen, start) + (0 if line else ticks)
+        if fences % 2 or ticks % 2:
+            seen = start + 4
+            continue
         kept += [text[place:start], "\n" * text.count("\n", start, end)]
-        place = end + 3
+        place = seen = end + 3
     return "".join([*kept, text[place:]])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,22 @@ def test_ids_of_equal_steps_are_told_apart_by_agent_heading_and_number() -> None
 def test_code_blocks_and_comments_are_no_steps() -> None:
     text = "# /x\n\nText.\n\n```bash\n1. not this\n```\n<!-- 2. nor this -->\n1. Do this <!-- really -->\n<!-- open\n"
     assert list(nodes(convert(text, stem="x"))) == ["do-this"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. Look for `<!-- box` in the list\n2. Count the boxes\n3. Write the number above `-->`\n",
+        "Boxes begin with\n```html\n<!-- box\n```\n\n1. Look for one\n2. Count the boxes\n\nThey end with `-->`.\n",
+        "1. Keep `a`, `b` and `<!-- c -->`\n2. Count the boxes\n",
+    ],
+)
+def test_a_comment_mark_in_code_hides_nothing(text: str) -> None:
+    found = convert(f"# /boxes\n\nCounts boxes. <!-- not this -->\n\n{text}", stem="boxes")
+    assert "count-the-boxes" in nodes(found)
+    said = json.dumps(found.definition)
+    assert all(mark in said for mark in ("<!--", "-->") if mark in text)
+    assert "not this" not in said
 
 
 def test_the_description_comes_from_the_text_the_frontmatter_or_the_title() -> None:
