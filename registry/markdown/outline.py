@@ -218,11 +218,11 @@ class _Reading:
         """Why the list *before* is not a list of steps."""
         for at, block in enumerate(section.blocks):
             continued = before is not None and _continues(block, before)
-            goes_on = continued and verdict is None and bool(group.steps)
+            goes_on = continued and verdict is None and bool(group.steps or group.waiting)
             reason: str | None = None
             lost = 0
             if goes_on:
-                _append(group.steps[-1], between)
+                _append(group.steps, between)
             elif continued and verdict is not None:
                 reason = verdict
                 lost = len(block.items) if reason in _UNSURE else 0
@@ -260,6 +260,8 @@ class _Reading:
         if not block.items:
             return ""
         steps = [read_step(item.number, item.text, item.details, line=item.line) for item in block.items]
+        if all(map(_is_for_some_cases, block.items, steps)):
+            return "has only steps for some cases"
         if not block.numbered:
             named = len(steps) > 1 and all(step.agent and "-" in step.agent for step in steps)
             acting = sum(begins_with_verb(step.head) for step in steps) * 2 > len(steps)
@@ -277,19 +279,19 @@ class _Reading:
 
     def _take(self, group: Group, items: tuple[Item, ...], into: Outline) -> None:
         """Add the steps of one list; those for some cases only go to a step beside them, as `_conditional` reports."""
-        waiting: list[Item] = []
         for item in items:
             step = read_step(item.number, item.text, item.details, line=item.line)
-            if is_conditional(item) and not (step.agent or step.after):
-                into.notes.append(_conditional(item.text, item.line, first=not group.steps))
+            if _is_for_some_cases(item, step):
                 if group.steps:
+                    into.notes.append(_conditional(item.text, item.line))
                     _append_text(group.steps[-1], _source(item))
                 else:
-                    waiting.append(item)
+                    group.waiting.append(item)
                 continue
-            if waiting:
-                step.details = "\n".join(filter(None, ("Before this:", *map(_source, waiting), step.details)))
-                waiting = []
+            if group.waiting:
+                into.notes += [_conditional(one.text, one.line, first=True) for one in group.waiting]
+                step.details = "\n".join(filter(None, ("Before this:", *map(_source, group.waiting), step.details)))
+                group.waiting.clear()
             if is_limited(item.text) or is_conditional(item):
                 self._limited(item.text, item.line, into)
             group.steps.append(step)
@@ -309,6 +311,11 @@ class _Reading:
         if texts:
             heading = [f"{'#' * min(section.level, 6)} {section.heading}"] if section.heading else []
             into.prose += [*heading, *texts]
+
+
+def _is_for_some_cases(item: Item, step: Step) -> bool:
+    """Whether *item*, read as *step*, is no node of its own."""
+    return is_conditional(item) and not (step.agent or step.after)
 
 
 def _conditional(text: str, line: int, *, first: bool = False) -> Note:
@@ -345,9 +352,10 @@ def _source(item: Item) -> str:
     return "\n".join((item.text, *item.details))
 
 
-def _append(step: Step, blocks: list[Block]) -> None:
+def _append(steps: list[Step], blocks: list[Block]) -> None:
+    """Add *blocks* to the details of the last step."""
     for block in blocks:
-        _append_text(step, block.raw)
+        _append_text(steps[-1], block.raw)
 
 
 def _append_text(step: Step, text: str) -> None:

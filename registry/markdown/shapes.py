@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from registry.markdown.blocks import Section
+    from registry.markdown.blocks import Item, Section
     from registry.markdown.steps import Step, Time
 
 
@@ -23,6 +23,8 @@ class Group:
     heading: str
     line: int
     steps: list[Step] = field(default_factory=list)
+    waiting: list[Item] = field(default_factory=list)
+    """Items for some cases only that wait for the first step."""
     parallel: bool = False
     """Whether the text says that they run in parallel."""
     before: bool = False

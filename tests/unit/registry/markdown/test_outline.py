@@ -166,6 +166,24 @@ def test_what_is_done_in_some_cases_only_is_handed_to_the_step_before_it(item: s
     assert told(convert(text, stem="x"), "V1_CONDITIONAL")[0][0] == "6:1"
 
 
+def test_a_list_of_nothing_but_cases_is_read_by_every_node() -> None:
+    cases = "1. If the oven is cold, heat it\n2. If the cake is burnt, say so"
+    advice = f"## Improve\n\nFollow these steps:\n\n{cases}"
+    text = f"# /bake\n\nBakes.\n\n## Steps\n1. Mix the flour\n2. Bake the cake\n\n{advice}\n"
+    assert initial(text) == {"instructions": advice}
+    assert told(convert(text, stem="x"), "V1_LIST_PASSED_OVER")[0][0] == "13:1"
+    assert told(convert(text, stem="x"), "V1_CONDITIONAL") == []
+
+
+def test_a_case_before_the_first_step_waits_for_it_beyond_the_text_between_them() -> None:
+    text = "# /x\n\nText.\n\n1. If the oven is cold, heat it\n\nBy hand.\n\n2. Bake the cake\n3. Eat the cake\n"
+    assert [node["task"] for node in nodes_of(text)] == ["Bake the cake", "Eat the cake"]
+    assert initial(text) == {
+        "instructions": "By hand.",
+        "bake-the-cake-details": "Before this:\nIf the oven is cold, heat it",
+    }
+
+
 def test_what_is_no_step_is_read_by_every_node() -> None:
     text = "# /x\n\nText.\n\n## Background\nThe code is old.\n\n## Steps\n1. Look\n2. Tell\n\n## Rules\n- Be kind\n"
     assert initial(text) == {"instructions": "## Background\n\nThe code is old.\n\n## Rules\n\n- Be kind"}
