@@ -17,6 +17,15 @@ from engine.text.cut import cut
 
 DAY = 24 * 3600 * 1000
 MAX_SHOWN_LENGTH = 60
+_TIME = re.compile(
+    r"\s*(?P<number>\d{1,9}(?:\.\d{1,6})?)\s*(?P<unit>ms|s|m|h|d)(?:ecs?|econds?|ins?|inutes?|rs?|ours?|ays?)?\s*",
+    re.IGNORECASE,
+)
+_LENGTHS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY}
+_UNIT_OF = dict.fromkeys(
+    ("estimatedTime", "timeout", "maxWaitTime", "initialDelay", "maxDelay", "interval"), ("milliseconds", 1)
+) | dict.fromkeys(("ttl", "cacheTTL"), ("seconds", 1000))
+"""The unit of each field that is a time."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -75,7 +84,23 @@ def advice(fault: Fault) -> str | None:
         return f"Write {round(value)}."
     if fault.kind == "tuple_type" and isinstance(value, str):
         return f'Write ["{_cut(value)}"].'
-    return None
+    return _other_type(fault)
+
+
+def _other_type(fault: Fault) -> str | None:
+    """The hint for a number or `null` in place of a text, for `null` elsewhere, and for a time with its unit."""
+    value = fault.value
+    if value is None and fault.kind.endswith("_type"):
+        return "Write a value, or leave the field out if it is not required."
+    if fault.kind == "string_type" and isinstance(value, int | float):
+        return "Put it in double quotes."
+    time = _TIME.fullmatch(value) if fault.kind == "int_type" and isinstance(value, str) else None
+    unit = _UNIT_OF.get(str(fault.path[-1]))
+    if time is None or unit is None:
+        return None
+    name, length = unit
+    number = float(time["number"]) * _LENGTHS[time["unit"].lower()] / length
+    return f"Write {max(1, round(number))}: the field is in {name}."
 
 
 def kind_of(value: object) -> str:

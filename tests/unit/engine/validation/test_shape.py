@@ -28,6 +28,11 @@ def test_what_is_no_object_is_no_command(raw: object) -> None:
     assert found.definition is None
 
 
+QUOTES = "Put it in double quotes."
+NO_NULL = "Write a value, or leave the field out if it is not required."
+MINUTES = "Write 120: the field is in seconds."
+
+
 @pytest.mark.parametrize(
     ("fields", "pointer", "message", "suggestion"),
     [
@@ -42,16 +47,17 @@ def test_what_is_no_object_is_no_command(raw: object) -> None:
             'Write "/review-code".',
         ),
         ({"name": "///"}, "/name", None, 'Write something like "/review-code".'),
-        ({"name": 5}, "/name", '"name" must be text, not a number', None),
+        ({"name": 5}, "/name", '"name" must be text, not a number', QUOTES),
         ({"description": ""}, "/description", '"description" must have at least 1 character, not 0', None),
         ({"description": "x" * 201}, "/description", '"description" must have at most 200 characters, not 201', None),
         ({"phases": []}, "/phases", '"phases" needs at least one phase', None),
         ({"phases": {}}, "/phases", '"phases" must be a list, not an object', None),
         ({"metadata": {"tags": "a"}}, "/metadata/tags", '"tags" must be a list, not text', 'Write ["a"].'),
-        ({"metadata": {"tags": ["a", 5]}}, "/metadata/tags/1", '"tags[1]" must be text, not a number', None),
+        ({"metadata": {"tags": ["a", 5]}}, "/metadata/tags/1", '"tags[1]" must be text, not a number', QUOTES),
+        ({"metadata": {"tags": ["a", []]}}, "/metadata/tags/1", '"tags[1]" must be text, not a list', None),
         ({"metadata": {"version": "1.2"}}, "/metadata/version", None, 'Write "1.2.0".'),
         ({"metadata": []}, "/metadata", '"metadata" must be an object, not a list', None),
-        ({"metadata": None}, "/metadata", '"metadata" must be an object, not null', None),
+        ({"metadata": None}, "/metadata", '"metadata" must be an object, not null', NO_NULL),
         ({"globalContext": {"initial": []}}, "/globalContext/initial", '"initial" must be an object, not a list', None),
         ({"globalContext": {"initial": {"": 1}}}, "/globalContext/initial/", None, None),
     ],
@@ -71,10 +77,17 @@ def test_the_command_itself(fields: Raw, pointer: str, message: str | None, sugg
         ("estimatedTime", 0, "must be greater than 0, not 0", None),
         ("estimatedTime", 10**12, "must be at most 2592000000 (30 days), not 1000000000000", None),
         ("estimatedTime", True, "must be a whole number, not a boolean", None),
+        ("estimatedTime", "5s", "must be a whole number, not text", "Write 5000: the field is in milliseconds."),
+        ("timeout", "1.5 hours", "must be a whole number, not text", "Write 5400000: the field is in milliseconds."),
+        ("estimatedTime", "250 MS", "must be a whole number, not text", "Write 250: the field is in milliseconds."),
+        ("estimatedTime", "soon", "must be a whole number, not text", None),
+        ("priority", "5s", "must be a whole number, not text", None),
         ("idempotent", "False", "must be true or false, not text", "Write false without quotes."),
         ("idempotent", "perhaps", "must be true or false, not text", None),
         ("dependencies", "a", "must be a list, not text", 'Write ["a"].'),
         ("dependencies", {"a": 1}, "must be a list, not an object", None),
+        ("dependencies", None, "must be a list, not null", NO_NULL),
+        ("idempotent", None, "must be true or false, not null", NO_NULL),
     ],
 )
 def test_a_field_of_a_node(field: str, value: object, message: str, suggestion: str | None) -> None:
@@ -108,6 +121,7 @@ def test_a_field_of_a_retry_policy(field: str, value: object, message: str, sugg
     ("fields", "place", "suggestion"),
     [
         ({"retryPolicy": {}}, "retryPolicy/maxAttempts", 'Add "maxAttempts".'),
+        ({"context": {"outputs": [{"key": "a", "ttl": "2 min"}]}}, "context/outputs/0/ttl", MINUTES),
         ({"context": {"outputs": [{"key": "a", "schema": 5}]}}, "context/outputs/0/schema", None),
         ({"resources": {"locks": [{"resource": "a b"}]}}, "resources/locks/0/resource", 'Write "a-b".'),
         ({"approval": {"message": "x" * 20_001}}, "approval/message", None),
