@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -196,7 +197,16 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(msg)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        msg = f"the key {json.dumps(twice[:60], ensure_ascii=False)} occurs twice in one object"
+        raise ValueError(msg)
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
 
 
 def _writable(text: str) -> str:
