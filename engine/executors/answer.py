@@ -58,11 +58,16 @@ def failed(
     hint: str | None = None,
     partial: str | None = None,
     usage: Usage | None = None,
+    begun: bool = True,
 ) -> Outcome:
-    """An outcome that is a failure; *message* and *partial* are redacted and cut here."""
+    """An outcome that is a failure; *message* and *partial* are redacted and cut here.
+
+    Not *begun*: what the agent needs was missing, so it has done nothing that could be undone.
+    """
     text = cut(_writable(redact(message.strip())), _MAX_MESSAGE_LENGTH)
     kept = excerpt(_writable(partial)) if partial else None
-    return Outcome(failure=Failure(kind, code, text, hint=_writable(hint) if hint else None, partial=kept), usage=usage)
+    failure = Failure(kind, code, text, hint=_writable(hint) if hint else None, partial=kept)
+    return Outcome(failure=failure, usage=usage, begun=begun)
 
 
 def invalid(message: str, *, partial: str | None = None, usage: Usage | None = None) -> Outcome:

@@ -76,6 +76,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             "PROGRAM_NOT_STARTED",
             f"{name} cannot be started: {error}",
             hint=f"Try it in a terminal, in {order.project}.",
+            begun=False,
         )
     outcome = _judged(ended, name)
     if outcome.failure is not None:

@@ -233,6 +233,7 @@ def _not_set(name: str, wanted_by: str, *, in_file: bool) -> Outcome:
         "VARIABLE_NOT_SET",
         f"{where} sets {wanted_by} from the variable {name}, which is not set where the agent runs",
         hint=f"Set {name} before you start the program that runs the agents, or write ${{{name}:-default}}.",
+        begun=False,
     )
 
 

@@ -44,6 +44,7 @@ class InlineExecutor:
                 "EXECUTOR_UNAVAILABLE",
                 f'no function is registered for the agent "{order.agent.id}"',
                 hint="Register one before the run starts.",
+                begun=False,
             )
         try:
             reply = function(order)

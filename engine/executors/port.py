@@ -104,6 +104,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether the outputs were complete when the attempt was stopped at its timeout: they count."""
     lost_worker: str | None = None
     """The worker that was lost before it answered; the rest of the outcome is unknown, and then does not count."""
+    begun: bool = True
+    """False: its agent is known not to have begun, so that there is nothing to undo."""
 
 
 TIME_IS_UP = "time is up"

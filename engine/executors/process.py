@@ -60,6 +60,7 @@ def resolve(
             "PROGRAM_NOT_FOUND",
             "the agent does not name a program",
             hint='Add `command` to its file, a list such as ["{python}", "scripts/check.py"].',
+            begun=False,
         )
     program = argv[0]
     if os.path.isabs(program):  # noqa: PTH117 -- no Path is needed
@@ -72,6 +73,7 @@ def resolve(
                 "PATH_OUTSIDE_PROJECT",
                 f"the program {program} is outside the project root {project}",
                 hint="Keep the agent's program inside the project, or name one that is on the PATH.",
+                begun=False,
             )
         copy = None if worktree is None else _inside(program, worktree)
         found = copy if copy is not None and os.path.isfile(copy) else found  # noqa: PTH113 -- no Path is needed
@@ -84,6 +86,7 @@ def resolve(
             "PROGRAM_NOT_FOUND",
             f"the program {program} was not found {place}",
             hint=f"Install it, or correct `command` in the agent's file; a relative path starts at {project}.",
+            begun=False,
         )
     if not os.access(found, os.X_OK):
         return failed(
@@ -91,6 +94,7 @@ def resolve(
             "PROGRAM_NOT_EXECUTABLE",
             f"the program {program} is not executable",
             hint=f'Run `chmod +x {program}`, or start it with its interpreter: ["{PYTHON_ENTRY}", "{program}"].',
+            begun=False,
         )
     return [found, *argv[1:]]
 

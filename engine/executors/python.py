@@ -41,6 +41,7 @@ class PythonExecutor:
                 "CALLABLE_NOT_FOUND",
                 f'the agent\'s callable "{target}" does not have the form module:function',
                 hint="Write it like an import: checks.schema:compare.",
+                begun=False,
             )
         tag = tag_of(order.attempt, order.project, keep=agent.keep_processes)
         # -P keeps the child's own folder off sys.path; the project's comes first if the function is the project's.

@@ -306,6 +306,8 @@ class AttemptFailed(EventBase, frozen=True):
     """Programs it started that still run, a line each."""
     warnings: tuple[str, ...] = ()
     """Warnings about it, a sentence each."""
+    begun: bool = True
+    """False: its agent never began, so that there is nothing to undo."""
 
 
 class AttemptLost(EventBase, frozen=True):

@@ -242,6 +242,7 @@ def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
     node = run.nodes[event.node]
     record = end_live(run, node, event.at)
     record.failure = event.failure
+    record.begun = event.begun
     record.usage = event.usage
     record.left = event.left
     record.warnings = (*record.warnings, *event.warnings)

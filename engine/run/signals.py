@@ -53,6 +53,8 @@ class ReportOutcome(Request, frozen=True):
     """Programs that the attempt started and that still run."""
     warnings: tuple[str, ...] = ()
     """Warnings about the attempt."""
+    begun: bool = True
+    """False: its agent never began."""
 
 
 class StartAttempt(Request, frozen=True):

@@ -173,6 +173,8 @@ class AttemptRecord(msgspec.Struct):
     """Programs it started that still run, a line each."""
     warnings: tuple[str, ...] = ()
     """Warnings about it, a sentence each."""
+    begun: bool = True
+    """False: it has failed, and its agent is known not to have begun."""
     lost: bool = False
     lost_worker: str = ""
     """The worker that was lost with it; empty if it was its run's owner that died."""
@@ -418,8 +420,7 @@ class Run:
         if timer.kind == "attempt":
             node = self.nodes.get(timer.key)  # type: ignore[call-overload]
             live = None if node is None else node.live
-            fits = live is not None and live.number == timer.number and live.deadline == timer.due
-            return fits and live is not None and live.stopping is None
+            return live is not None and (live.number, live.deadline, live.stopping) == (timer.number, timer.due, None)
         if timer.kind == "run":
             return self.stop is None and self.deadline == timer.due
         if timer.kind == "phase":

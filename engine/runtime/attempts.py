@@ -188,10 +188,13 @@ class Attempts:
             return
         if agent is None:
             failure = Failure(FailureKind.ERROR, "AGENT_NOT_FOUND", f'agent "{agent_name}" is not in the plan')
-            self._report(run.id, event.node, event.number, Outcome(failure=failure))
+            self._report(run.id, event.node, event.number, Outcome(failure=failure, begun=False))
             return
         executor = self._choose(run, agent)
         if executor is None:
+            order = self._order(run, event, agent, None)
+            if isinstance(order, Outcome):  # there is nothing to hand out
+                self._report(run.id, event.node, event.number, order)
             return
         key = (run.id, event.node, event.number)
         loop = asyncio.get_running_loop()
@@ -253,7 +256,7 @@ class Attempts:
             expired = TIME_IS_UP if why is FailureKind.TIMEOUT else None
             work.task.cancel(CLOSING if self._closing else expired)
             if not work.begun and not self._closing:
-                self._ended(key, _cancelled(work))
+                self._ended(key, _cancelled(work, begun=False))
 
     def _ended(self, key: Key, outcome: Outcome) -> None:
         """Report the outcome of an attempt."""
@@ -284,27 +287,31 @@ class Attempts:
     ) -> None:
         heartbeat.work.begun = True
         try:
-            order = self._order(run, event, heartbeat.agent, permitted=heartbeat.work.standing)
+            order = self._order(run, event, heartbeat.agent, heartbeat.work)
             if heartbeat.work.warned:  # the attempt may end this process: keep the warning
                 await self._live_runs.committed()
             outcome = order if isinstance(order, Outcome) else await executor.execute(order, heartbeat)
         except asyncio.CancelledError as error:
-            outcome = _cancelled(heartbeat.work, getattr(error, "__notes__", ()))
+            live = run.nodes[event.node].live
+            queued = live is not None and live.started_at is None and not event.elsewhere
+            outcome = _cancelled(heartbeat.work, getattr(error, "__notes__", ()), begun=not queued)
         except Exception as error:
             log.exception("executor of %s:%s failed", run.id, event.node)
             message = f"{type(error).__name__}: {error}"
             outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
         self._ended(heartbeat.key, outcome)
 
-    def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent, *, permitted: bool) -> WorkOrder | Outcome:
-        """The work order for the executor, or the failure that rules it out; *permitted*: it was checked before."""
+    def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent, work: _Work | None) -> WorkOrder | Outcome:
+        """The work order for the executor, or the failure that rules it out; no *work*: the client does it."""
+        stands = work is not None and work.standing  # its permission was checked before it began
         try:
-            if run.executor != "simulate" and not permitted:
+            if run.executor != "simulate" and work is not None and not stands:
                 self._permit(run.id, agent, event.node)
             node = run.nodes[event.node]
             return make_order(run, node, event, agent=agent, values=self._values, project=self._project)
         except OrchestrationError as error:
-            return Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))
+            failure = Failure(FailureKind.VALIDATION, error.code, error.message, error.hint)
+            return Outcome(failure=failure, begun=stands)
 
     def _report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> None:
         try:
@@ -333,7 +340,7 @@ class Attempts:
         usage, in_time, left = outcome.usage, outcome.in_time, outcome.left
         warnings = tuple(map(redact, outcome.warnings)) if outcome.warnings else ()
         if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
-            return sig.ReportOutcome(node, number, {}, failure, usage, in_time, left, warnings)
+            return sig.ReportOutcome(node, number, {}, failure, usage, in_time, left, warnings, outcome.begun)
         outputs = context.declared_outputs(plan.outputs, outcome.outputs)
         failure = _check(plan, outputs)
         if failure is not None:
@@ -391,11 +398,12 @@ def _lines(action: str | None, said: str) -> Sequence[LogLine]:
     return [*lines, LogLine(LogKind.PRINTED, said)] if said else lines
 
 
-def _cancelled(work: _Work, notes: Iterable[str] = ()) -> Outcome:
+def _cancelled(work: _Work, notes: Iterable[str] = (), *, begun: bool) -> Outcome:
     """The outcome of a cancelled attempt; *notes* come from its executor."""
     partial = excerpt(work.tail) if work.tail.strip() else None
     hint = " ".join(notes) or None
-    return Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint=hint, partial=partial))
+    failure = Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint=hint, partial=partial)
+    return Outcome(failure=failure, begun=begun)
 
 
 def _redacted(failure: Failure) -> Failure:

@@ -86,7 +86,7 @@ def attempt_ended(step: Step, signal: ReportOutcome) -> None:
         outputs = dict(signal.outputs)
         step.emit(ev.AttemptSucceeded(step.now, signal.node, signal.number, outputs, signal.usage, *remarks))
     else:
-        step.emit(ev.AttemptFailed(step.now, signal.node, signal.number, failure, signal.usage, *remarks))
+        step.emit(ev.AttemptFailed(step.now, signal.node, signal.number, failure, signal.usage, *remarks, signal.begun))
         if live.role is Role.FORWARD:
             _forward_failed(step, node, failure)
         else:
@@ -258,7 +258,7 @@ def fail(step: Step, node: NodeState, failure: Failure) -> None:
             return
         _cancel_idle(step, (step.run.nodes[name] for name in inside(step.run, plan.id)))
     if _tolerates(step.run, node, failure):
-        undo = node.started_at is not None and saga.answers(node, failure.kind)
+        undo = saga.is_undone_after(step.run, node, failure.kind)
         step.emit(ev.NodeFailed(step.now, plan.id, failure, compensating=undo))
         if undo:
             saga.compensate(step, node)

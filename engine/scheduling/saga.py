@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
@@ -48,10 +49,21 @@ if TYPE_CHECKING:
 UNDOING = frozenset({CompensationType.ROLLBACK, CompensationType.CUSTOM})
 
 
-def answers(node: NodeState, kind: FailureKind) -> bool:
-    """Whether *node* has a compensation that undoes it and that a failure of *kind* triggers."""
+def is_undone_after(run: Run, node: NodeState, kind: FailureKind) -> bool:
+    """Whether a failure of *kind* has *node* undone: it has such a compensation, and something was done."""
     compensation = node.plan.compensation
-    return compensation is not None and compensation.type in UNDOING and kind in compensation.on
+    undoes = compensation is not None and compensation.type in UNDOING and kind in compensation.on
+    return undoes and has_begun(run, node)
+
+
+def has_begun(run: Run, node: NodeState) -> bool:
+    """Whether an agent may have done some of the work of *node*; that of a group is the work of the nodes inside."""
+    start = node.started_at
+    if start is None:
+        return False
+    if node.plan.kind is not NodeKind.SUB_COMMAND:
+        return any(one.begun and one.scheduled_at >= start for one in node.forward)  # others were before its reset
+    return any(has_begun(run, run.nodes[name]) for index in node.plan.inner for name in run.phases[index].plan.nodes)
 
 
 def undo_order(run: Run) -> tuple[NodeId, ...]:
@@ -62,22 +74,18 @@ def undo_order(run: Run) -> tuple[NodeId, ...]:
     kind = cause.failure.kind if cause.failure is not None else FailureKind.CANCEL
     within = None if cause.rollback_to is None else succession.after(run, cause.rollback_to)
     nodes = run.nodes.values() if within is None else (run.nodes[name] for name in within)
-    return _order(node for node in nodes if answers(node, kind))
+    return _order(node for node in nodes if is_undone_after(run, node, kind))
 
 
 def undo_order_inside(run: Run, group: NodeId, kind: FailureKind) -> tuple[NodeId, ...]:
     """Nodes to undo inside a sub-command that failed on its own, in order."""
     nodes = (run.nodes[name] for name in inside(run, group))
-    return _order(node for node in nodes if answers(node, kind))
+    return _order(node for node in nodes if is_undone_after(run, node, kind))
 
 
 def _order(nodes: Iterable[NodeState]) -> tuple[NodeId, ...]:
-    """Those of *nodes* that have started, last one first; nodes inside a sub-command before the sub-command."""
-    chosen = {
-        node.plan.id: node.start_order
-        for node in nodes
-        if node.started_at is not None and node.status in STARTED_STATES
-    }
+    """*nodes*, of which each has started, last one first; nodes inside a sub-command before the sub-command."""
+    chosen = {node.plan.id: node.start_order for node in nodes if node.status in STARTED_STATES}
     first = dict(chosen)
     for name, start in chosen.items():
         for around in outer(name):  # a resumed sub-command has started after nodes inside it
@@ -159,10 +167,10 @@ def not_undone(run: Run) -> list[NodeId]:
     return [
         node.plan.id
         for node in run.nodes.values()
-        if node.started_at is not None
-        and node.plan.compensation is not None
+        if node.plan.compensation is not None
         and node.plan.compensation.type in UNDOING
         and node.status is not NodeStatus.COMPENSATED
+        and has_begun(run, node)
     ]
 
 

@@ -161,7 +161,7 @@ class Duties:
             try:
                 order = wire.decode_order(await self._link.unpack(data, f"order {attempt}"))
             except StoreFault as fault:
-                answer = self._failed(fault.code, f"cannot read the order: {fault.message}", fault.hint)
+                answer = self._failed(fault.code, f"cannot read the order: {fault.message}", fault.hint, begun=False)
             except ValueError as error:
                 answer = wire.refusal(
                     self._terms.name,
@@ -185,7 +185,8 @@ class Duties:
                 note.write_text(json.dumps({"attempt": info.activity_id, "run": run}), encoding="utf-8")
             except OSError as error:
                 hint = "Free some disk space on its machine, or make the folder writable."
-                return self._failed("WORKER_FAILED", f"cannot write in {note.parent}: {error.strerror}", hint)
+                what = f"cannot write in {note.parent}: {error.strerror}"
+                return self._failed("WORKER_FAILED", what, hint, begun=False)
             return await self._run(order, relay)
         finally:
             with contextlib.suppress(OSError):
@@ -205,8 +206,8 @@ class Duties:
         )
         return await self._link.pack(wire.encode(answer), f"answer {attempt}")
 
-    def _failed(self, code: str, what: str, hint: str | None) -> wire.Answer:
-        outcome = failed(FailureKind.ERROR, code, f"the worker {self._terms.name} {what}", hint=hint)
+    def _failed(self, code: str, what: str, hint: str | None, *, begun: bool = True) -> wire.Answer:
+        outcome = failed(FailureKind.ERROR, code, f"the worker {self._terms.name} {what}", hint=hint, begun=begun)
         return wire.answer_of(outcome, worker=self._terms.name)
 
     def _unwelcome(self, order: wire.Order) -> wire.Answer | None:

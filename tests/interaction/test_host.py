@@ -246,3 +246,22 @@ async def test_orders_beyond_what_an_answer_holds_are_told_by_the_next_ones(clie
         assert f"({status['workLeftOut']} more)" in status["next"]
         result = await client.call_tool("status", {"run_id": status["runId"], "wait_seconds": 30})
     assert told == [line["id"] for line in nodes]
+
+
+@keeps("host")
+async def test_an_item_that_no_work_order_can_be_made_of_fails_alone_and_is_not_undone(
+    review: Path, client: Client
+) -> None:
+    each = {"items": "files", "as": "file", "continueOnError": True}
+    reads = {"inputs": [{"key": "files"}]}
+    undo = {"type": "rollback", "task": "Undo it"}
+    cover = node("cover", agent="reviewer", task="Cover ${file.path}", forEach=each, context=reads, compensation=undo)
+    definition = command(phase("p", cover), name="/host-each", arguments=[{"name": "files"}])
+    (review / ".claude" / "commands" / "v2" / "host-each.json").write_text(json.dumps(definition), encoding="utf-8")
+    files = {"files": [{"path": "a"}, {"name": "b"}]}
+    status = await call(client, "run", command="/host-each", executor="host", arguments=files, wait_seconds=30)
+    assert [failure["code"] for failure in status["failures"]] == ["PLACEHOLDER_MISSING"]
+    assert [work["node"] for work in status["work"]] == ["cover/1"]
+    results = [result_of(work, "covered") for work in status["work"]]
+    status = await call(client, "report", run_id=status["runId"], results=results)
+    assert (status["state"], status["outputs"]) == ("degraded", {"cover": ["covered"]})

@@ -333,18 +333,18 @@ async def test_a_program_ended_by_a_signal_says_so(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_cannot_be_found_is_no_exception(tmp_path: Path) -> None:
-    failure = (await run(order_for(Agent(id="a", command=("no-such-tool",)), project=tmp_path))).failure
-    assert failure is not None
-    assert failure.code == "PROGRAM_NOT_FOUND"
+    outcome = await run(order_for(Agent(id="a", command=("no-such-tool",)), project=tmp_path))
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.begun) == ("PROGRAM_NOT_FOUND", False)
 
 
 @both
 async def test_a_file_that_is_no_program_is_told(tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"\x00\x01")
     (tmp_path / "bad").chmod(0o755)
-    failure = (await run(order_for(Agent(id="a", command=("./bad",)), project=tmp_path))).failure
-    assert failure is not None
-    assert failure.code == "PROGRAM_NOT_STARTED"
+    outcome = await run(order_for(Agent(id="a", command=("./bad",)), project=tmp_path))
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.begun) == ("PROGRAM_NOT_STARTED", False)
 
 
 async def test_a_function_cannot_disturb_its_answer_by_printing(tmp_path: Path) -> None:

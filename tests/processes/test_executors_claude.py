@@ -277,7 +277,7 @@ async def test_a_file_that_is_no_program_is_told(tmp_path: Path) -> None:
     program = write_program(tmp_path / "claude", "\0")
     outcome = await ClaudeExecutor(str(program)).execute(order_for(Agent(id="a"), project=tmp_path), Beats())
     assert outcome.failure is not None
-    assert outcome.failure.code == "PROGRAM_NOT_STARTED"
+    assert (outcome.failure.code, outcome.begun) == ("PROGRAM_NOT_STARTED", False)
 
 
 async def test_a_project_in_which_no_file_can_be_made_is_told(tmp_path: Path) -> None:

@@ -473,9 +473,10 @@ async def test_a_file_that_git_cannot_read_is_told_before_the_agent_begins(
     project = make_repository(tmp_path / "project", {"a.txt": "a\n", ".gitattributes": "*.bad filter=breaks\n"})
     configure_user(monkeypatch, tmp_path, **{"filter.breaks.clean": "false", "filter.breaks.required": "true"})
     write_files(project, {"x.bad": "x\n"})
-    failure = (await work(project, "write('b.txt', 'b')")).failure
+    outcome = await work(project, "write('b.txt', 'b')")
+    failure = outcome.failure
     assert failure is not None
-    assert failure.code == "ISOLATION_UNAVAILABLE"
+    assert (failure.code, outcome.begun) == ("ISOLATION_UNAVAILABLE", False)
     assert "git add failed" in failure.message
     assert "x.bad" in failure.message
     assert leftovers(project) == []

@@ -152,10 +152,12 @@ class ByHand:
         refs = {key: self.values.put(value) for key, value in outputs.items()}
         return self.send(sig.ReportOutcome(NodeId(name), self.number(name), refs))
 
-    def fail(self, name: str, kind: FailureKind = FailureKind.ERROR, code: str = "AGENT_ERROR") -> list[ev.Event]:
+    def fail(
+        self, name: str, kind: FailureKind = FailureKind.ERROR, code: str = "AGENT_ERROR", *, begun: bool = True
+    ) -> list[ev.Event]:
         """The live attempt of *name* fails."""
         failure = Failure(kind, code, f"{name} broke")
-        return self.send(sig.ReportOutcome(NodeId(name), self.number(name), {}, failure))
+        return self.send(sig.ReportOutcome(NodeId(name), self.number(name), {}, failure, begun=begun))
 
     def stopped(self, name: str) -> list[ev.Event]:
         """The live attempt of *name* was told to end and has ended."""

@@ -83,12 +83,13 @@ class ClaudeExecutor:
                 "EXECUTOR_UNAVAILABLE",
                 f"the program {self._program or 'claude'} was not found",
                 hint="Run `npm install -g @anthropic-ai/claude-code`, then run `claude` once and sign in.",
+                begun=False,
             )
         try:
             with scratch_folder(order.project) as folder:
                 return await self._run(program, order, heartbeat, folder)
         except EnvironmentFault as fault:
-            return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
+            return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint, begun=False)
 
     async def _run(self, program: str, order: WorkOrder, heartbeat: Heartbeat, folder: Path) -> Outcome:
         servers, missing = named_servers(order.agent, order.project)
@@ -98,6 +99,7 @@ class ClaudeExecutor:
                 "MCP_SERVER_NOT_FOUND",
                 f'the agent "{order.agent.id}" needs the MCP server {", ".join(missing)}, which is not configured',
                 hint="Add it to .mcp.json, or run `claude mcp add`.",
+                begun=False,
             )
         tag = tag_of(order.attempt, order.project, keep=order.agent.keep_processes)
         ignores = order.agent.ignores_project
@@ -137,7 +139,8 @@ class ClaudeExecutor:
                 stream,
             )
         except (OSError, ValueError) as error:
-            return failed(FailureKind.ERROR, "PROGRAM_NOT_STARTED", f"{program} cannot be started: {error}")
+            what = f"{program} cannot be started: {error}"
+            return failed(FailureKind.ERROR, "PROGRAM_NOT_STARTED", what, begun=False)
         stderr = ended.stderr.decode("utf-8", "replace")
         stream.note(stderr)
         if not session.results and stream.garbage:

@@ -177,12 +177,14 @@ class FleetExecutor:
                 "ORDER_TOO_LARGE",
                 f"the inputs of the attempt cannot be sent to the fleet: {error}",
                 hint="Set `blobs` in [fleet], or pass large data by path.",
+                begun=False,
             )
         except OrchestrationError as error:
             kind = FailureKind.ERROR if isinstance(error, EnvironmentFault) else FailureKind.VALIDATION
-            return failed(kind, error.code, error.message, hint=error.hint)
+            return failed(kind, error.code, error.message, hint=error.hint, begun=False)
         except OSError as error:
-            return failed(FailureKind.ERROR, IsolationUnavailable.code, f"files cannot be sent: {error}")
+            what = f"files cannot be sent: {error}"
+            return failed(FailureKind.ERROR, IsolationUnavailable.code, what, begun=False)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         starting = asyncio.ensure_future(self._patient(lambda: self._start(order, message), heartbeat))
@@ -299,6 +301,7 @@ class FleetExecutor:
                     "NO_WORKER",
                     f"no worker took the attempt within {self._fleet.wait_for_worker.total_seconds():g} s",
                     hint=f"Start `orchestrate worker`, of a version that serves the queue {self._queue(order.agent)}.",
+                    begun=False,
                 )
             if cause.type is TimeoutType.START_TO_CLOSE:
                 return failed(FailureKind.TIMEOUT, "TIMEOUT", f'Node "{order.node}" took longer than its timeout')

@@ -104,7 +104,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 _OF_THE_WORKER = frozenset({"worker", "changes", "took"})
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The outcome of an attempt, from a worker."""
 
     worker: str
@@ -114,6 +114,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     left: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     in_time: bool = False
+    begun: bool = True
     changes: ObjectId | None = None
     """A commit of the files as an isolated agent left them, in the store; None: it changed none."""
     took: timedelta = timedelta()
@@ -158,6 +159,7 @@ def answer_of(outcome: Outcome, *, worker: str, warnings: Iterable[str] = (), ch
         left=outcome.left,
         warnings=(*outcome.warnings, *warnings),
         in_time=outcome.in_time,
+        begun=outcome.begun,
         changes=changes,
     )
 
@@ -174,7 +176,7 @@ def ended_key(attempt: AttemptId) -> str:
 
 def refusal(worker: str, code: str, message: str, hint: str) -> Answer:
     """The answer to an order that *worker* does not run."""
-    return answer_of(failed(FailureKind.VALIDATION, code, message, hint=hint), worker=worker)
+    return answer_of(failed(FailureKind.VALIDATION, code, message, hint=hint, begun=False), worker=worker)
 
 
 def encode(message: Order | Answer | Progress) -> bytes:

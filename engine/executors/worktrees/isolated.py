@@ -74,9 +74,10 @@ class IsolatedExecutor:
             links = await asyncio.to_thread(lambda: links_of(order.project, whole=self._whole(order.run)))
             tree = await open_worktree(order.project, order.attempt, heartbeat, links=links, allows=self._allows)
         except IsolationUnavailable as fault:
-            return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
+            return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint, begun=False)
         except OSError as error:
-            return failed(FailureKind.ERROR, IsolationUnavailable.code, f"cannot make a worktree: {error}")
+            what = f"cannot make a worktree: {error}"
+            return failed(FailureKind.ERROR, IsolationUnavailable.code, what, begun=False)
         try:
             return await self._work(structs.replace(order, worktree=tree.folder), tree, heartbeat)
         except BaseException as error:
@@ -90,7 +91,7 @@ class IsolatedExecutor:
         try:
             self._permit(order)
         except OrchestrationError as error:
-            outcome = failed(FailureKind.VALIDATION, error.code, error.message, hint=error.hint)
+            outcome = failed(FailureKind.VALIDATION, error.code, error.message, hint=error.hint, begun=False)
         else:
             outcome = await self._executor.execute(order, heartbeat)
         return await settled(order, outcome, tree, heartbeat, journaled=self._journaled)

@@ -235,7 +235,7 @@ def undone_or_reported(record: Record, event: ev.Event, _writer: OwnerId) -> Ite
     kind = run.stop.failure.kind if run.stop.failure is not None else FailureKind.CANCEL
     for name, node in run.nodes.items():
         undo = node.plan.compensation
-        if node.started_at is None or undo is None or undo.type not in UNDOING:
+        if not saga.has_begun(run, node) or undo is None or undo.type not in UNDOING:
             continue
         if node.status in {NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}:
             continue
@@ -255,8 +255,7 @@ def undone_inside(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator
         return
     for name, node in record.run.nodes.items():
         over = node.status in {NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}
-        done = is_inside(name, group.id) and node.started_at is not None and saga.answers(node, event.failure.kind)
-        if done and not over:
+        if is_inside(name, group.id) and saga.is_undone_after(record.run, node, event.failure.kind) and not over:
             yield f"{name} is {node.status}"
 
 

@@ -68,9 +68,9 @@ async def test_an_exception_without_text_or_code_is_told_by_its_class() -> None:
 
 
 async def test_an_agent_without_a_function_says_so() -> None:
-    failure = (await InlineExecutor().execute(ORDER, Beats())).failure
-    assert failure is not None
-    assert failure.code == "EXECUTOR_UNAVAILABLE"
+    outcome = await InlineExecutor().execute(ORDER, Beats())
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.begun) == ("EXECUTOR_UNAVAILABLE", False)
 
 
 async def test_the_newest_registration_counts() -> None:

@@ -94,6 +94,14 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path, command: list[str])
     assert code_of(resolve(command, tmp_path, path=str(tmp_path))) == "PROGRAM_NOT_FOUND"
 
 
+def test_an_agent_whose_program_cannot_be_found_has_not_begun(tmp_path: Path) -> None:
+    (tmp_path / "check.py").write_text("")
+    for command in ([], ["../check.py"], ["no-such-tool"], ["./check.py"]):
+        refused = resolve(command, tmp_path, path="")
+        assert isinstance(refused, Outcome)
+        assert not refused.begun
+
+
 def test_a_file_that_may_not_be_executed_is_told(tmp_path: Path) -> None:
     (tmp_path / "check.py").write_text("")
     assert code_of(resolve(["./check.py"], tmp_path, path="")) == "PROGRAM_NOT_EXECUTABLE"

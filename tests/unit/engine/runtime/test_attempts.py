@@ -19,6 +19,7 @@ from engine.run.state import NodeStatus, Run
 from engine.runtime.clock import VirtualClock, VirtualLoop
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
+from tests.support.by_hand import rollback
 from tests.support.definitions import command, node, phase, plan
 
 WORKER = Agent(id="worker", kind=AgentKind.CUSTOM)
@@ -52,7 +53,8 @@ async def _cancelled_at_once() -> tuple[Run, list[str]]:
     engine = Engine(Path(), storage=MemoryStorage(), owner=None, clock=clock, executors=executors)
     engine.live_runs.listeners.append(listen)
     async with engine.serving():
-        run_id = await engine.start(plan(command(phase("one", node("a"))), agents=(WORKER,)))
+        one = node("a", compensation=rollback())
+        run_id = await engine.start(plan(command(phase("one", one)), agents=(WORKER,)))
         await ended.wait()
         return (await engine.view(run_id)).run, called
 
@@ -74,6 +76,38 @@ class _Machine:
             heartbeat.started("machine-1")
             await asyncio.sleep(60)  # noqa: TID251 - of virtual time
             return Outcome()
+
+
+def test_an_attempt_that_is_cancelled_while_it_waits_for_its_place_is_not_undone() -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        run = runner.run(_cancelled_in_the_queue())
+    assert run.status is ev.RunStatus.CANCELLED
+    assert {name: item.status for name, item in run.nodes.items()} == {
+        "a": NodeStatus.COMPENSATED,
+        "b": NodeStatus.CANCELLED,
+    }
+
+
+async def _cancelled_in_the_queue() -> Run:
+    """A run whose first node has the only place when it is cancelled, so that the second one waits for it."""
+
+    def listen(run: Run, events: Sequence[ev.Event]) -> None:
+        if any(isinstance(event, ev.AttemptStarted) for event in events) and run.stop is None:
+            engine.live_runs.send(run.id, sig.RequestCancel("changed my mind"))
+        if events and run.ended:
+            ended.set()
+
+    ended = asyncio.Event()
+    clock = VirtualClock(asyncio.get_running_loop(), random.Random(1))  # noqa: S311 - repeatable by intent
+    executors = {AgentKind.PROCESS: _Machine()}
+    engine = Engine(Path(), storage=MemoryStorage(), owner=None, clock=clock, executors=executors)
+    engine.live_runs.listeners.append(listen)
+    both = (node(name, compensation=rollback()) for name in ("a", "b"))
+    worker = structs.replace(WORKER, kind=AgentKind.PROCESS)
+    async with engine.serving():
+        run_id = await engine.start(plan(command(phase("one", *both)), agents=(worker,)))
+        await ended.wait()
+        return (await engine.view(run_id)).run
 
 
 def test_attempts_that_wait_for_a_place_longer_than_their_limits_are_done() -> None:

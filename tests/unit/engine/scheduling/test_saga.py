@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.model.policy import FailureKind
+from engine.ids import NodeId
+from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
@@ -12,6 +13,7 @@ from engine.scheduling.saga import locks_to_undo, not_undone
 from tests.support.by_hand import ByHand, calling, locks, rollback
 from tests.support.definitions import command, node, phase
 
+CANCELLED = Failure(FailureKind.CANCEL, "CANCELLED", "cancelled")
 SUB = command(phase("s", node("x", compensation=rollback()), node("y", "x", compensation=rollback())), name="/sub")
 
 
@@ -45,6 +47,51 @@ def test_what_does_not_answer_to_the_kind_of_the_failure_is_left_alone() -> None
     story.succeed("b")
     assert story.undone() == ["b"]
     assert story.run.status is RunStatus.COMPENSATED
+
+
+@pytest.mark.parametrize("tolerant", [True, False])
+def test_a_node_whose_agent_never_began_is_not_undone(*, tolerant: bool) -> None:
+    story = ByHand(command(phase("p", node("a", compensation=rollback()), continueOnError=tolerant)))
+    story.fail("a", begun=False)
+    assert story.live() == []
+    assert story.run.status is (RunStatus.DEGRADED if tolerant else RunStatus.FAILED)
+
+
+def test_a_node_is_undone_if_one_of_its_attempts_began() -> None:
+    again = {"maxAttempts": 1, "strategy": "immediate"}
+    story = ByHand(command(phase("p", node("a", compensation=rollback(), retryPolicy=again))))
+    story.fail("a")
+    story.fail("a", begun=False)
+    assert story.run.stop is not None
+    assert story.live() == ["a"]
+
+
+def test_an_attempt_of_before_a_retry_of_the_run_is_not_undone_with_one_that_never_began() -> None:
+    story = ByHand(command(phase("p", node("a", compensation=rollback(compensateOn=["timeout"])))))
+    story.fail("a")
+    story.wait(seconds=1)
+    story.resume(failed=True)
+    story.fail("a", FailureKind.TIMEOUT, begun=False)
+    assert story.run.status is RunStatus.FAILED
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_group_is_undone_only_if_an_agent_inside_it_began(*, begun: bool) -> None:
+    group = calling("deploy", "/sub", compensation=rollback(agentId="worker"))
+    story = ByHand(command(phase("p", group, continueOnError=True)), SUB)
+    story.fail("deploy/x", begun=begun)
+    while story.live():
+        for name in story.live():
+            story.succeed(name)
+    assert story.undone() == (["deploy/x", "deploy"] if begun else [])
+
+
+def test_what_never_began_is_not_named_as_left_by_a_cancel() -> None:
+    story = ByHand(command(phase("p", node("a", compensation=rollback()), node("b", compensation=rollback()))))
+    story.cancel(compensate=False)
+    story.send(sig.ReportOutcome(NodeId("a"), 1, {}, CANCELLED, begun=False))
+    story.stopped("b")
+    assert story.run.message.endswith("(not undone: b)")
 
 
 def test_a_run_with_nothing_to_undo_has_failed() -> None:

@@ -20,11 +20,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_a_missing_program_is_told_with_the_way_to_get_it(tmp_path: Path) -> None:
-    failure = (
-        await ClaudeExecutor("no-such-claude").execute(order_for(Agent(id="a"), project=tmp_path), Beats())
-    ).failure
+    outcome = await ClaudeExecutor("no-such-claude").execute(order_for(Agent(id="a"), project=tmp_path), Beats())
+    failure = outcome.failure
     assert failure is not None
-    assert failure.code == "EXECUTOR_UNAVAILABLE"
+    assert (failure.code, outcome.begun) == ("EXECUTOR_UNAVAILABLE", False)
     assert failure.hint is not None
     assert "npm install" in failure.hint
 
@@ -68,7 +67,7 @@ async def test_an_agent_whose_server_is_not_configured_is_not_started(tmp_path: 
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
     program.chmod(0o755)
     order = order_for(Agent(id="a", mcp_servers=("db",)), project=tmp_path)
-    failure = (await ClaudeExecutor(str(program)).execute(order, Beats())).failure
-    assert failure is not None
-    assert failure.code == "MCP_SERVER_NOT_FOUND"
+    outcome = await ClaudeExecutor(str(program)).execute(order, Beats())
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.begun) == ("MCP_SERVER_NOT_FOUND", False)
     assert not (tmp_path / "started").exists()

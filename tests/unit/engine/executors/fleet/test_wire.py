@@ -62,6 +62,14 @@ def test_an_answer_comes_back_as_the_outcome_that_it_was(outcome: Outcome) -> No
     assert wire.decode_answer(wire.encode(wire.answer_of(outcome, worker="w"))).outcome() == outcome
 
 
+def test_a_refused_order_is_one_that_no_agent_has_begun() -> None:
+    assert not wire.decode_answer(wire.encode(wire.refusal("w", "NOT_TRUSTED", "no", "ask"))).outcome().begun
+
+
+def test_an_answer_of_an_attempt_that_began_has_no_field_that_earlier_versions_do_not_know() -> None:
+    assert b"begun" not in wire.encode(wire.answer_of(Outcome(), worker="w"))
+
+
 def test_a_worker_cannot_say_that_it_was_lost() -> None:
     assert wire.answer_of(Outcome(lost_worker="w"), worker="w").outcome().lost_worker is None
 
