@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.ids import NodeId, count_id
 from engine.run.events import Role, RunStatus
 from engine.run.lookup import parts_at
-from engine.run.state import NodeStatus
+from engine.run.state import ZERO, NodeStatus
 from engine.storage.port import RunSummary, Sample, SessionValue
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def summary_of(run: Run, owner: OwnerId) -> RunSummary:
     """The row of *run* in the list of runs."""
+    until = run.ended_at or run.changed_at or run.created_at
     return RunSummary(
         id=run.id,
         command=run.plan.command,
@@ -38,6 +39,7 @@ def summary_of(run: Run, owner: OwnerId) -> RunSummary:
         cost_usd=run.cost_usd,
         message=run.message,
         worktree=run.worktree,
+        idle=max(until - run.created_at, ZERO) - run.lived(run.created_at, until),
     )
 
 

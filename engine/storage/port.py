@@ -6,7 +6,7 @@ No effects here: `sqlite.py` keeps a project's runs forever, `memory.py` those o
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
@@ -60,6 +60,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     worktree: str = ""
     """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
+    idle: timedelta = timedelta()
+    """How long it did not live so far, as it had no owner or the clock jumped; see ADR-018."""
+
+    def lived(self, now: datetime) -> timedelta:
+        """How long it was under way, until *now* if it has not ended."""
+        return (self.ended_at or now) - self.created_at - self.idle
 
 
 class SessionValue(msgspec.Struct, frozen=True, kw_only=True):

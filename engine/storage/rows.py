@@ -6,7 +6,7 @@ Effects: reads, and logs. Times are ISO 8601 texts in the database.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 """Shown if the row of a run does not say when it began."""
 _STATUSES = frozenset(RunStatus)
-COLUMNS = "id, created_at, command, status, executor, owner, ended_at, done, total, failed, cost_usd, message, worktree"
+COLUMNS = (
+    "id, created_at, command, status, executor, owner, ended_at, done, total, failed, cost_usd, message, worktree, idle"
+)
 
 
 def rows_of(db: sqlite3.Connection, run: RunId, since: int = 0) -> list[Row]:
@@ -63,7 +65,7 @@ def summary_row(row: RunSummary) -> tuple[Any, ...]:
     """The columns of a run but the first two, which never change."""
     ended = row.ended_at.isoformat() if row.ended_at else None
     head = (row.command, row.status.value, row.executor, row.owner, ended)
-    return (*head, row.done, row.total, row.failed, row.cost_usd, row.message, row.worktree)
+    return (*head, row.done, row.total, row.failed, row.cost_usd, row.message, row.worktree, row.idle.total_seconds())
 
 
 def to_summary(row: Sequence[Any]) -> RunSummary:
@@ -72,7 +74,7 @@ def to_summary(row: Sequence[Any]) -> RunSummary:
     An unknown status counts as a run under way: once the run has no owner, its journal says how it ended, and the row
     is written again.
     """
-    name, created, command, status, executor, owner, ended, done, total, failed, cost, message, worktree = row
+    name, created, command, status, executor, owner, ended, done, total, failed, cost, message, worktree, idle = row
     return RunSummary(
         id=RunId(name),
         created_at=to_time(created) or UNKNOWN_TIME,
@@ -87,6 +89,7 @@ def to_summary(row: Sequence[Any]) -> RunSummary:
         cost_usd=cost if isinstance(cost, float) else float(_number(cost)),
         message=str(message),
         worktree=str(worktree),
+        idle=timedelta(seconds=idle) if isinstance(idle, float) else timedelta(),
     )
 
 

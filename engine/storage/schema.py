@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 IsAlive: TypeAlias = Callable[[OwnerId], bool]
 """Whether the named process still runs."""
 
-VERSION = 2
+VERSION = 3
 """Raised with each change that an older program could not read or write."""
 
 _NEWER_AT_WORK = "a newer version of orchestration-mcp uses this journal; close this session and start it again"
@@ -39,7 +39,8 @@ TABLES = (
     """CREATE TABLE runs(
         id TEXT PRIMARY KEY, command TEXT NOT NULL, status TEXT NOT NULL, executor TEXT NOT NULL, owner TEXT NOT NULL,
         created_at TEXT NOT NULL, ended_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL, failed INTEGER NOT NULL,
-        cost_usd REAL NOT NULL, message TEXT NOT NULL, worktree TEXT NOT NULL DEFAULT '', events INTEGER, chain BLOB
+        cost_usd REAL NOT NULL, message TEXT NOT NULL, worktree TEXT NOT NULL DEFAULT '', events INTEGER, chain BLOB,
+        idle REAL NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX runs_by_time ON runs(created_at)",
     "CREATE TABLE vals(digest TEXT PRIMARY KEY, encoding TEXT NOT NULL, data BLOB NOT NULL) WITHOUT ROWID",
@@ -107,5 +108,10 @@ def _chain(db: sqlite3.Connection) -> None:
     db.execute(_NO_OLDER_WRITER)
 
 
-_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_chain,)
+def _idle(db: sqlite3.Connection) -> None:
+    """From 2 to 3: each run gets the seconds that it did not live through; those of earlier runs are not known."""
+    db.execute("ALTER TABLE runs ADD COLUMN idle REAL NOT NULL DEFAULT 0")
+
+
+_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_chain, _idle)
 """The first is for databases of version 1."""

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_INSERT_RUN = f"INSERT INTO runs({COLUMNS}, events, chain) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
+_INSERT_RUN = f"INSERT INTO runs({COLUMNS}, events, chain) VALUES ({','.join('?' * 16)})"  # noqa: S608 - constants only
 _CHANGED = ", ".join(f"{name}=?" for name in COLUMNS.split(", ")[2:])
 _UPDATE_RUN = f"UPDATE runs SET {_CHANGED}, events=?, chain=? WHERE id=? AND chain=?"  # noqa: S608 - constants only
 _INSERT_VALUE = (

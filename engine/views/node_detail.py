@@ -87,7 +87,7 @@ class NodeDetail(msgspec.Struct, frozen=True, kw_only=True):
     """The median of earlier runs; None before the first."""
     timeout: timedelta
     started: timedelta | None
-    """From the start of the run."""
+    """How long the run had lived when it started."""
     duration: timedelta | None
     remaining: timedelta | None
     """Of a node that has not ended in a live run, by the estimate."""
@@ -121,7 +121,7 @@ def node_detail(run: Run, node: NodeState, now: datetime, learned: Mapping[str, 
         estimate=plan.estimate,
         measured=None if seconds is None else timedelta(seconds=seconds),
         timeout=plan.timeout,
-        started=None if begun is None else begun - run.created_at,
+        started=None if begun is None else run.lived(run.created_at, begun),
         duration=None if begun is None else run.lived(begun, node.ended_at or until),
         remaining=None if run.ended or node.settled else node_remaining(run, node, now, learned),
         waiting_for=waiting_for(run, node),

@@ -69,7 +69,7 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     """To do its work; those to undo it do not count."""
     started: timedelta | None
-    """From the start of the run; None before the node started."""
+    """How long the run had lived when it started; None before."""
     duration: timedelta | None
     """Up to now, while it runs."""
     waiting_for: str | None
@@ -401,7 +401,7 @@ def _node(run: Run, node: NodeState, until: datetime) -> NodeLine:
         agent=node.plan.agent,
         state=standing(node),
         attempts=len(node.forward),
-        started=begun - run.created_at if begun is not None else None,
+        started=run.lived(run.created_at, begun) if begun is not None else None,
         duration=run.lived(begun, node.ended_at or until) if begun is not None else None,
         waiting_for=waiting_for(run, node),
         failure=node.compensation_failure or node.failure,

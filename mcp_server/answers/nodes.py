@@ -109,7 +109,7 @@ class NodeAnswer(Wire):
     """The median of earlier runs; absent before the first."""
     timeout_ms: int
     started_ms: int | None = None
-    """Milliseconds after the start of the run."""
+    """Milliseconds after the start of the run, without those in which it had no process."""
     duration_ms: int | None = None
     remaining_ms: int | None = None
     cost_usd: float | None = None

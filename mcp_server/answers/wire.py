@@ -252,7 +252,7 @@ class NodeStatusLine(Wire):
     state: str
     attempts: int
     started_ms: int | None = None
-    """Milliseconds after the start of the run."""
+    """Milliseconds after the start of the run, without those in which it had no process."""
     duration_ms: int | None = None
     waiting_for: Line | None = None
     error: Line | None = None

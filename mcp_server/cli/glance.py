@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from engine.runtime.view import View
     from mcp_server.cli.terminal import ListedRun
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the database that is read here, as in `engine/storage/schema.py`, which brings much of the engine."""
 UNDER_WAY = frozenset({"pending", "running", "compensating"})
 OVER = frozenset({"completed", "degraded", "failed", "compensated", "compensation_failed", "cancelled", "interrupted"})
 """States in which nothing happens by itself."""
 _LIST = (
-    "SELECT id, command, status, executor, created_at, ended_at, done, total, worktree, owner FROM runs "
-    "ORDER BY created_at DESC, rowid DESC LIMIT ?"
+    "SELECT id, command, status, executor, created_at, ended_at, done, total, worktree, idle, owner FROM "
+    "runs ORDER BY created_at DESC, rowid DESC LIMIT ?"
 )
 _ONE = "SELECT id, status, owner, command FROM runs WHERE ? IN ('', id) ORDER BY created_at DESC, rowid DESC LIMIT 1"
 
@@ -116,14 +116,16 @@ def _runs(folder: str, db: sqlite3.Connection, now: datetime, *, every: bool) ->
 
 def _sound(columns: Sequence[object], owner: object) -> tuple[Any, ...]:
     """The columns of a `ListedRun`. Raises `Uncertain`, ValueError if one is not what it should be."""
-    run, command, status, executor, created, ended, done, total, worktree = columns
+    run, command, status, executor, created, ended, done, total, worktree, idle = columns
     texts = (run, command, status, executor, created, worktree, owner)
     if not all(isinstance(text, str) for text in texts) or not isinstance(done, int) or not isinstance(total, int):
+        raise Uncertain
+    if not isinstance(idle, float):
         raise Uncertain
     if status not in UNDER_WAY | OVER:
         raise Uncertain
     until = None if ended is None else _time(ended)
-    return run, command, status, executor, _time(created), until, done, total, worktree
+    return run, command, status, executor, _time(created), until, done, total, worktree, timedelta(seconds=idle)
 
 
 def _time(text: object) -> datetime:

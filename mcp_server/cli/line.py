@@ -72,7 +72,7 @@ def line_of(row: Row, now: float, note: RunNote | None, *, lives: bool = True, m
     """
     status = row.status if lives or row.ended is not None else "interrupted"
     since = 0.0 if note is None else max(0.0, now - note.at)
-    elapsed = note.lived + since if note is not None else (row.ended or now) - row.began
+    elapsed = note.lived + since if note is not None else (row.ended or now) - row.began - row.idle
     left = None if note is None or note.left is None else max(0.0, note.left - since)
     word = "" if status in _PLAIN else f"{status.replace('_', ' ')} "
     duration = "" if status == "interrupted" else took(timedelta(seconds=max(0.0, elapsed)))

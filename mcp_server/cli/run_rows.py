@@ -21,31 +21,47 @@ _LOOKED_AT = 50
 _LONGEST = 60
 _BUSY_SECONDS = 1.0
 _COLUMNS = "id, command, status, executor, owner, created_at, ended_at, done, total, failed, cost_usd"
-_NEWEST = f"SELECT {_COLUMNS} FROM runs ORDER BY created_at DESC, rowid DESC LIMIT {_LOOKED_AT}"  # noqa: S608 - constants
+_NEWEST = f"SELECT {_COLUMNS}, {{idle}} FROM runs ORDER BY created_at DESC, rowid DESC LIMIT {_LOOKED_AT}"  # noqa: S608 - constants
+_WITH_IDLE = 3
+"""The version of the database from which on its rows say how long a run did not live."""
 
 
 class Row:
     """One row of the list of runs."""
 
-    __slots__ = ("began", "command", "cost", "done", "ended", "executor", "failed", "owner", "run", "status", "total")
+    __slots__ = (
+        "began",
+        "command",
+        "cost",
+        "done",
+        "ended",
+        "executor",
+        "failed",
+        "idle",
+        "owner",
+        "run",
+        "status",
+        "total",
+    )
 
     def __init__(self, columns: Sequence[object]) -> None:
         """*columns* are those of the database; raises ValueError if they are damaged."""
-        run, command, status, executor, owner, created, ended, done, total, failed, cost = columns
+        run, command, status, executor, owner, created, ended, done, total, failed, cost, idle = columns
         self.run, self.command, self.status, self.executor, self.owner = map(
             str, (run, command, status, executor, owner)
         )
         self.began = datetime.fromisoformat(str(created)).timestamp()
         self.ended = None if ended is None else datetime.fromisoformat(str(ended)).timestamp()
         self.done, self.total, self.failed = (int(str(number)) for number in (done, total, failed))
-        self.cost = float(str(cost))
+        self.cost, self.idle = float(str(cost)), float(str(idle))
 
 
 def rows_in(folder: str) -> list[Row]:
     """The newest runs in the state *folder*, newest first; damaged rows are left out. Raises `sqlite3.Error`."""
     db = connected(folder)
     try:
-        return [row for columns in db.execute(_NEWEST) if (row := _row(columns)) is not None]
+        idle = "idle" if db.execute("PRAGMA user_version").fetchone()[0] >= _WITH_IDLE else "0"
+        return [row for columns in db.execute(_NEWEST.format(idle=idle)) if (row := _row(columns)) is not None]
     finally:
         db.close()
 

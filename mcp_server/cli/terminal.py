@@ -19,7 +19,7 @@ from engine.views.marks import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from engine.storage.port import RunSummary
 
@@ -91,6 +91,7 @@ class ListedRun(NamedTuple):
     done: int
     total: int
     worktree: str
+    idle: timedelta
 
 
 def runs_table(rows: Sequence[RunSummary | ListedRun], now: datetime, asking: Container[str] = ()) -> Table:
@@ -106,14 +107,13 @@ def runs_table(rows: Sequence[RunSummary | ListedRun], now: datetime, asking: Co
     for heading in ("RUN", "COMMAND", "STATE", "DONE", "STARTED", "TOOK", *marked):
         table.add_column(heading, no_wrap=heading != "COMMAND", overflow="fold", min_width=whole.get(heading))
     for row, state in zip(rows, states, strict=True):
-        ended = row.ended_at or now
         table.add_row(
             row.id,
             clean(row.command) + (" (simulated)" if row.executor == "simulate" else ""),
             state,
             f"{row.done}/{row.total}",
             row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-            took(ended - row.created_at),
+            took((row.ended_at or now) - row.created_at - row.idle),
             *((PurePath(row.worktree).name,) if marked else ()),
         )
     return table

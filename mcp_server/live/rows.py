@@ -11,6 +11,7 @@ import msgspec
 
 from engine.text.cut import cut
 from engine.text.redaction import shown
+from engine.views.durations import milliseconds
 from engine.views.live import MAX_MESSAGE_LENGTH, Part
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Row(Part, frozen=True, kw_only=True):
     state: str
     executor: str
     created_at: str
-    ended_at: str | None = None
+    took_ms: int | None = None
+    """How long it was under way; absent while it is."""
     done: int
     total: int
     failed: int = 0
@@ -46,7 +48,7 @@ def list_document(rows: Iterable[RunSummary], asking: Mapping[str, int]) -> dict
             state=row.status.value,
             executor=row.executor,
             created_at=row.created_at.isoformat(timespec="milliseconds"),
-            ended_at=row.ended_at.isoformat(timespec="milliseconds") if row.ended_at else None,
+            took_ms=milliseconds(row.lived(row.ended_at)) if row.ended_at else None,
             done=row.done,
             total=row.total,
             failed=row.failed,

@@ -54,7 +54,7 @@ def track_records(rows: Iterable[RunSummary]) -> Mapping[str, TrackRecord]:
 def _record(rows: list[RunSummary]) -> TrackRecord:
     judged = [row for row in rows if row.status in _JUDGED][:RUNS_COUNTED]
     whole = [row for row in judged if row.status in WHOLE]
-    times = [(row.ended_at - row.created_at).total_seconds() for row in whole if row.ended_at is not None]
+    times = [row.lived(row.ended_at).total_seconds() for row in whole if row.ended_at is not None]
     costs = costs_of(rows, rows[0].command)
     return TrackRecord(
         last=rows[0],

@@ -153,6 +153,11 @@ def test_usual_is_the_median_of_what_succeeded() -> None:
     assert (found.seconds, found.cost_usd, found.judged) == (20, 2, 4)
 
 
+def test_the_time_in_which_a_run_waited_for_its_resumption_is_not_usual() -> None:
+    found = track_records([row(0, RunStatus.COMPLETED, seconds=3610, idle=timedelta(hours=1))])
+    assert found["/one"].seconds == 10
+
+
 def test_old_runs_do_not_count() -> None:
     rows = [row(number, RunStatus.COMPLETED) for number in range(RUNS_COUNTED)]
     rows += [row(number, RunStatus.FAILED) for number in range(100, 110)]

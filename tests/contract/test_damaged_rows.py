@@ -33,6 +33,7 @@ ROWS = {
     "ended_at": ("'2026-01-01'", "completed"),
     "cost_usd": ("'much'", "completed"),
     "done": ("x'ff'", "completed"),
+    "idle": ("'long'", "completed"),
     "owner": ("x'ff'", "completed"),
     "command": ("x'ff'", "completed"),
 }

@@ -74,6 +74,7 @@ def a_summary(run: RunId = RUN, *, owner: OwnerId = OWNER, minute: int = 0) -> R
         created_at=NOON + timedelta(minutes=minute),
         cost_usd=0.25,
         message="so far, so good",
+        idle=timedelta(seconds=90),
     )
 
 

@@ -75,7 +75,6 @@ export function RunsPage({ link, open }: { link: Link; open: (id: string) => voi
 }
 
 function Run({ id, row, open }: { id: string; row: RunRow; open: (id: string) => void }) {
-  const length = row.endedAt ? new Date(row.endedAt).getTime() - new Date(row.createdAt).getTime() : undefined;
   const look = row.state === "running" && row.questions ? "waiting" : row.state;
   return (
     <li class={`run s-${look}`}>
@@ -96,7 +95,7 @@ function Run({ id, row, open }: { id: string; row: RunRow; open: (id: string) =>
         <span class="when" title={moment(row.createdAt)}>
           {ago(row.createdAt)}
           <span class="quiet">
-            {length === undefined ? "" : ` · ${time(length)}`}
+            {row.tookMs === undefined ? "" : ` · ${time(row.tookMs)}`}
             {row.costUsd ? ` · ${dollars(row.costUsd)}` : ""}
             {row.executor === "simulate" ? " · simulated" : ""}
           </span>

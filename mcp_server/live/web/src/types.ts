@@ -108,7 +108,7 @@ export interface RunRow {
   state: string;
   executor: string;
   createdAt: string;
-  endedAt?: string;
+  tookMs?: number;
   done: number;
   total: number;
   failed?: number;

@@ -14,13 +14,14 @@ from engine.run import signals as sig
 from engine.run.events import RunStatus
 from engine.run.reducer import fold
 from engine.run.state import NodeStatus
+from engine.runtime.projections import summary_of
 from engine.simulation import Scenario, simulate
 from engine.views.metrics import metrics
 from engine.views.node_detail import node_detail
 from engine.views.short_lists import MAX_NODES_IN_FULL
 from engine.views.status import Snapshot, failures, node_line, preview, snapshot
 from engine.views.todos import TodoOptions
-from tests.support.by_hand import ByHand, decoded
+from tests.support.by_hand import HEIR, ByHand, decoded
 from tests.support.definitions import Raw, command, node, phase, plan, review_code
 
 if TYPE_CHECKING:
@@ -274,3 +275,20 @@ def test_what_is_recorded_about_attempts_is_told_once_though_their_process_says_
     for run in (story.run, fold(decoded(story.events))):
         assert snapshot(run, story.now).warnings == told
         assert snapshot(run, story.now, warnings=("Another", *told)).warnings == ("Another", *told)
+
+
+def test_no_time_of_a_killed_run_counts_the_wait_for_its_resumption() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", "a"))))
+    story.wait(seconds=10)
+    story.crash()
+    story.now += timedelta(hours=2)
+    story.resume()
+    story.wait(seconds=5)
+    story.succeed("a")
+    run, begun = story.run, story.node("b")
+    assert (node_line(run, begun, story.now).started, node_detail(run, begun, story.now, {}).started) == (
+        timedelta(seconds=15),
+        timedelta(seconds=15),
+    )
+    for row in (summary_of(run, HEIR), summary_of(fold(decoded(story.events)), HEIR)):
+        assert (row.lived(story.now), row.idle) == (snapshot(run, story.now).elapsed, timedelta(hours=2))

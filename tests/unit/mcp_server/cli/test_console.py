@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -16,6 +16,23 @@ from mcp_server.cli import console as console_module
 from mcp_server.cli.terminal import Unbroken, runs_table
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_the_time_of_a_run_is_that_which_it_lived() -> None:
+    row = RunSummary(
+        id=RunId("r-z7e8o26ag4b9"),
+        command="/long",
+        status=RunStatus.COMPLETED,
+        executor="auto",
+        owner=OwnerId("o-1"),
+        created_at=NOW,
+        ended_at=NOW + timedelta(hours=9),
+        idle=timedelta(hours=8),
+    )
+    console = Unbroken(file=StringIO())
+    console.print(runs_table([row], NOW))
+    assert isinstance(console.file, StringIO)
+    assert "1.0 h" in console.file.getvalue()
 
 
 def listed(console: Unbroken, status: RunStatus = RunStatus.COMPLETED, asking: tuple[str, ...] = ()) -> list[str]:

@@ -13,12 +13,13 @@ from engine.statefolder.run_notes import RunNote, read_notes, remove_notes, writ
 from engine.views.marks import MARKS
 from mcp_server.cli.line import line_of
 from mcp_server.cli.run_rows import Row, rows_in
+from tests.support.recorded import DATABASES, put_database
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BEGAN = "2026-11-22T10:00:00+00:00"
-NOON = Row(["r-1", "/x", "running", "claude", "o-1", BEGAN, None, 0, 1, 0, 0.0]).began
+NOON = Row(["r-1", "/x", "running", "claude", "o-1", BEGAN, None, 0, 1, 0, 0.0, 0.0]).began
 
 
 def row(**changes: object) -> Row:
@@ -34,6 +35,7 @@ def row(**changes: object) -> Row:
         "total": 4,
         "failed": 0,
         "cost_usd": 0.004,
+        "idle": 0.0,
     }
     return Row(list({**columns, **changes}.values()))
 
@@ -87,6 +89,19 @@ def test_a_run_whose_process_died_is_interrupted() -> None:
 def test_questions_and_other_runs_are_counted(questions: int, shown: str) -> None:
     assert shown in line_of(row(), NOON, note(questions=questions))
     assert line_of(row(), NOON, note(), more=2).endswith(" · +2 more")
+
+
+def test_time_that_a_run_did_not_live_is_left_out() -> None:
+    ended = "2026-11-22T11:00:00+00:00"
+    assert "10.0 min" in line_of(row(status="completed", ended_at=ended, idle=3000.0), NOON, None)
+
+
+def test_rows_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    ends = put_database(DATABASES[0], tmp_path)
+    found = rows_in(str(tmp_path))
+    assert found
+    assert {one.run for one in found} <= set(ends)
+    assert {one.idle for one in found} == {0.0}
 
 
 def test_a_name_cannot_steer_the_terminal() -> None:

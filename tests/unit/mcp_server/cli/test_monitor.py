@@ -31,6 +31,7 @@ def row(run: str = "r-1", **changes: object) -> Row:
         "total": 4,
         "failed": 0,
         "cost_usd": 0.0,
+        "idle": 0.0,
     }
     return Row(list({**columns, **changes}.values()))
 
