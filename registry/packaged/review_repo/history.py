@@ -140,10 +140,13 @@ def _complexity(listing: Listing, records: Mapping[str, facts.Record], deadline:
 def _functions(listing: Listing, hot: Sequence[str], limits: list[str]) -> dict[str, Function]:
     with tempfile.TemporaryDirectory(prefix="review-") as scratch:
         try:
-            return most_complex(listing.root, hot, Path(scratch).resolve())
+            functions, unread = most_complex(listing.root, hot, Path(scratch).resolve())
         except Refusal as refusal:
             limits.append(f"lizard did not finish, so no function is named: {refusal.message}.")
             return {}
+    if unread:
+        limits.append(f"lizard failed, so no function is named of: {', '.join(unread)}.")
+    return functions
 
 
 def _people(

@@ -9,8 +9,10 @@ import pytest
 from registry.packaged.review_repo import facts, history
 from registry.packaged.review_repo.languages import Role
 from registry.packaged.review_repo.log import Commit, parse_log, with_one_name
+from registry.packaged.review_repo.programs import Finished, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tests.unit.registry.packaged.review_repo.conftest import Repo
@@ -48,6 +50,24 @@ def test_what_a_program_writes_is_no_hot_file_and_what_is_no_function_is_not_nam
         )
     files = told(repo)["files"]
     assert {file["path"]: file["function"] for file in files} == {"page.css": None, "Main.cs": None}
+
+
+@pytest.mark.parametrize("breaks_at", [["b.py"], ["a.py", "d.py"], ["a.py", "b.py", "c.py", "d.py", "e.py"]])
+def test_a_file_that_lizard_breaks_at_leaves_the_others_their_functions(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, breaks_at: list[str]
+) -> None:
+    def breaking(argv: Sequence[str], **options: Any) -> Finished:  # noqa: ANN401 - handed on
+        if {name.rpartition("/")[2] for name in argv}.isdisjoint(breaks_at):
+            return run(argv, **options)
+        return Finished(code=1, stdout=b"", stderr="IndexError: list index out of range\n")
+
+    monkeypatch.setattr("registry.packaged.review_repo.tools.lizard.run", breaking)
+    for number in range(3):
+        repo.commit(**{f"{letter}.py": f"{COMPLEX}# {number}\n" for letter in "abcde"})
+    hot = told(repo)
+    named = {file["path"]: file["function"] for file in hot["files"]}
+    assert named == {f"{letter}.py": None if f"{letter}.py" in breaks_at else "f" for letter in "abcde"}
+    assert hot["limits"] == [f"lizard failed, so no function is named of: {', '.join(breaks_at)}."]
 
 
 def test_few_changes_make_no_great_heat(repo: Repo) -> None:
