@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # dulwich 1.2.21 says that a work tree is clean where a link to a folder is new and a script became executable.
 #
-# Expected: status, and an add of all that has changed, find what git finds. A link is a file to git, wherever it points.
+# Expected: status, and an add of all that has changed, find what git finds. A link is a file to git, wherever it leads.
 # Seen: neither finds either of the two, so that a commit lacks them, without a word. A link to a file is found, and a
 # link to nowhere. The script is added when it is named; the link to a folder is taken for the folder, of which all is
 # there already, and added under no name. A status with untracked_files="normal" has the link, as a folder.
