@@ -21,6 +21,7 @@ from registry.agents.format import read_agent
 from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
 from tests.support.orders import Beats, alive_with, order_for
+from tests.support.repositories import git
 
 TASK = "Count the beans"
 ANSWER: Step = {"structured": {"outputs": {"n": 3}}}
@@ -136,6 +137,18 @@ async def test_a_pattern_that_a_file_disallows_takes_the_whole_tool_away(
     outcome = await run(executor, order(project, guarded(tmp_path, "disallowedTools: Bash(rm *, rmdir *), Write")))
     assert outcome.outputs == {"n": 3}
     assert not {"Bash", "Write"} & set(api.turns[0].tools)
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+@pytest.mark.parametrize(("fields", "leaves"), [("model: haiku", False), ("tools: EnterWorktree", True)])
+async def test_an_agent_stays_in_the_folder_of_its_run_unless_its_file_names_the_tool_for_another(
+    fields: str, *, leaves: bool, api: FakeMessagesApi, executor: ClaudeExecutor, project: Path, tmp_path: Path
+) -> None:
+    git(project, "init", "--quiet")
+    git(project, "commit", "--quiet", "--allow-empty", "--message=Begin")
+    api.routes = [Route(match=TASK, steps=[{"tool": "EnterWorktree", "input": {"name": "own"}}, ANSWER])]
+    await run(executor, order(project, guarded(tmp_path, fields)))
+    assert (project / ".claude/worktrees/own").exists() is leaves
 
 
 async def test_a_server_that_an_agents_file_defines_is_started_for_it(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.executors.claude.session import ANSWER_TOOL
+from engine.executors.claude.tools import withheld
 from engine.executors.port import OutputSpec, WorkOrder
 from engine.model.agent import Agent, AgentSource, tool_name
 
@@ -189,7 +190,7 @@ def arguments_of(
         ("max-turns", agent.max_turns),
         ("max-budget-usd", _least(agent.max_budget_usd, order.max_cost_usd)),
         ("allowedTools", ",".join(agent.tools) if agent.tools else None),
-        ("disallowedTools", ",".join(agent.disallowed_tools) or None),
+        ("disallowedTools", ",".join(withheld(agent)) or None),
     ]
     given = [f"--{name}={value}" for name, value in options if value is not None]
     return ["-p", "--verbose", "--strict-mcp-config", *given]

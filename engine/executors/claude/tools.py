@@ -20,6 +20,8 @@ EDITS = frozenset({"Edit", "NotebookEdit", "Write"})
 """Tools that the permission mode `acceptEdits` allows."""
 ASKING = EDITS | {"Bash", "WebFetch", "WebSearch"}
 """Tools that need a person's permission, and are denied if no one can give it."""
+LEAVING = "EnterWorktree"
+"""The tool with which an agent leaves its folder, without a permission: what it changes then stays behind elsewhere."""
 KNOWN = (
     FREE
     | ASKING
@@ -60,6 +62,11 @@ def closed(agent: Agent, permissions: Permissions) -> tuple[str, ...]:
     if agent.tools is not None or agent.source is AgentSource.BUILTIN:
         return ()
     return tuple(sorted(ASKING - _allowed(agent, permissions) - {*map(tool_name, agent.disallowed_tools)}))
+
+
+def withheld(agent: Agent) -> tuple[str, ...]:
+    """The tools that Claude Code takes away from *agent*: those of its file, and the one that its file must name."""
+    return agent.disallowed_tools if agent.tools is not None else (*agent.disallowed_tools, LEAVING)
 
 
 def _allowed(agent: Agent, permissions: Permissions) -> set[str]:

@@ -239,6 +239,22 @@ def test_limits_and_tools_of_the_file_are_options() -> None:
     assert {"-p", "--verbose", "--strict-mcp-config"} <= set(given)
 
 
+@pytest.mark.parametrize(
+    ("tools", "disallowed", "taken"),
+    [
+        (None, (), "EnterWorktree"),
+        (None, ("Write",), "Write,EnterWorktree"),
+        ((), (), None),
+        (("EnterWorktree",), (), None),
+    ],
+)
+def test_an_agent_without_a_list_of_tools_lacks_the_one_with_which_it_would_leave_its_folder(
+    tools: tuple[str, ...] | None, disallowed: tuple[str, ...], taken: str | None
+) -> None:
+    given = arguments(order_for(Agent(id="rev", tools=tools, disallowed_tools=disallowed), project=PROJECT))
+    assert given.get("--disallowedTools") == taken
+
+
 def test_nothing_that_a_file_does_not_grant_is_granted() -> None:
     given = arguments(order_for(Agent(id="rev", model="inherit"), project=PROJECT))
     assert not {"--allowedTools", "--model", "--max-turns", "--mcp-config", "--agents"} & set(given)
