@@ -324,6 +324,10 @@ def _entries(folder: Path, *, within: tuple[Path, ...], seen: set[str]) -> Itera
     seen.add(real)
     try:
         entries = sorted(os.scandir(folder), key=attrgetter("name"))
+    except NotADirectoryError:
+        status = folder.stat()
+        yield str(folder), status.st_size, status.st_mtime_ns, status.st_ino
+        return
     except OSError:
         return
     for entry in entries:

@@ -48,7 +48,7 @@ _BUILT_IN = {
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A folder of agent files."""
+    """A folder of agent files, or a single one that a plugin names."""
 
     source: AgentSource
     folder: Path
@@ -132,7 +132,7 @@ def agent_places(
     found: list[Place] = []
     if home is not None:
         plugins = plugins_of(project, configuration(home))
-        found += [Place(AgentSource.PLUGIN, one.agents, (one.root.resolve(),), one) for one in plugins]
+        found += [Place(AgentSource.PLUGIN, path, (one.root.resolve(),), one) for one in plugins for path in one.agents]
     for owner, root in roots(project, home, library):
         folder = root.absolute() / AGENTS
         here = owner == "project"
@@ -146,20 +146,21 @@ def agent_places(
 def _read_plugin(place: Place) -> Iterator[Agent | AgentProblem]:
     """The agents of a plugin by their names in Claude Code, with folders: `plugin:folder:name`.
 
-    As in Claude Code, none of them can choose its permission mode.
+    As in Claude Code, none of them can choose its permission mode, and the folders of a file that the plugin names are
+    not part of its name.
     """
-    plugin = place.plugin
-    assert plugin is not None  # noqa: S101 - as the caller found
     for item in _read_folder(place):
         if isinstance(item, AgentProblem):
-            yield structs.replace(item, agent=item.agent and _name_in(plugin, item.path, item.agent))
+            yield structs.replace(item, agent=item.agent and _name_in(place, item.path, item.agent))
         else:
-            yield structs.replace(item, id=_name_in(plugin, item.path or "", item.id), permission_mode=None)
+            yield structs.replace(item, id=_name_in(place, item.path or "", item.id), permission_mode=None)
 
 
-def _name_in(plugin: Plugin, path: str, name: str) -> str:
-    folders = Path(path).parent.relative_to(plugin.agents).parts if Path(path).is_relative_to(plugin.agents) else ()
-    return ":".join((plugin.name, *folders, name))
+def _name_in(place: Place, path: str, name: str) -> str:
+    assert place.plugin is not None  # noqa: S101 - as the caller found
+    within = Path(path).is_relative_to(place.folder)
+    folders = Path(path).relative_to(place.folder).parent.parts if within else ()
+    return ":".join((place.plugin.name, *folders, name))
 
 
 def _with_judges(read: list[tuple[AgentSource, Agent | AgentProblem]]) -> list[Agent | AgentProblem]:
@@ -215,7 +216,10 @@ def _read_folder(place: Place, *, advice: str = "") -> Iterator[Agent | AgentPro
     *advice* is the hint if the folder itself lies outside.
     """
     folder, boundaries, source = place.folder, place.within, place.source
-    items = list(islice(_files(folder, boundaries=boundaries, above=(), advice=advice), MAX_FILES + 1))
+    files = _files(folder, boundaries=boundaries, above=(), advice=advice)
+    if place.plugin is not None and folder.suffix == ".md":
+        files = iter((folder,))
+    items = list(islice(files, MAX_FILES + 1))
     if len(items) > MAX_FILES:
         message = f"there are more than {MAX_FILES:,} agent files; the rest are left out"
         yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "Remove unused agents.")

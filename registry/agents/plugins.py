@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,8 @@ class Plugin(msgspec.Struct, frozen=True):
 
     name: str
     root: Path
-
-    @property
-    def agents(self) -> Path:
-        """The folder of its agent files."""
-        return self.root / "agents"
+    agents: tuple[Path, ...]
+    """Its agent files, and folders of them."""
 
 
 def configuration(home: Path) -> Path:
@@ -50,8 +47,10 @@ def plugins_of(project: Path, user: Path) -> list[Plugin]:
         name, _, market = full.partition("@")
         entry = _entry(entries, project, users.get(full) is True, projects.get(full))
         if entry is not None and name and name not in found:
-            root = _in_its_market(name, _mapping(markets.get(market))) or Path(str(entry["installPath"]))
-            found[name] = Plugin(name, root)
+            place = _mapping(markets.get(market))
+            listed = _listed(name, place)
+            root = _in_its_market(listed, place) or Path(str(entry["installPath"]))
+            found[name] = Plugin(name, root, tuple(_agents(root, listed)))
     return list(found.values())
 
 
@@ -68,16 +67,36 @@ def _entry(entries: object, project: Path, of_user: object, of_project: object) 
     return None
 
 
-def _in_its_market(name: str, market: Mapping[str, Any]) -> Path | None:
-    """The folder of a plugin from a local marketplace: it is read there, not from its installed copy."""
+def _listed(name: str, market: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the marketplace says of the plugin *name*, and its folder for plugins as `pluginRoot`."""
     place = market.get("installLocation")
-    if _mapping(market.get("source")).get("source") != "directory" or not isinstance(place, str):
+    listing = _json(Path(place) / ".claude-plugin" / "marketplace.json") if isinstance(place, str) else {}
+    plugins = listing.get("plugins")
+    for one in map(_mapping, plugins if isinstance(plugins, list) else ()):
+        if one.get("name") == name:
+            return {**one, "pluginRoot": _mapping(listing.get("metadata")).get("pluginRoot")}
+    return {}
+
+
+def _in_its_market(listed: Mapping[str, Any], market: Mapping[str, Any]) -> Path | None:
+    """The folder of a plugin from a local marketplace: it is read there, not from its installed copy."""
+    source, root = listed.get("source"), listed.get("pluginRoot")
+    if _mapping(market.get("source")).get("source") != "directory" or not isinstance(source, str):
         return None
-    listed = _json(Path(place) / ".claude-plugin" / "marketplace.json").get("plugins")
-    for one in map(_mapping, listed if isinstance(listed, list) else ()):
-        if one.get("name") == name and isinstance(one.get("source"), str):
-            return Path(os.path.normpath(Path(place) / one["source"]))
-    return None
+    above = root if isinstance(root, str) and not source.startswith(".") else ""
+    return Path(os.path.normpath(Path(market["installLocation"]) / above / source))
+
+
+def _agents(root: Path, listed: Mapping[str, Any]) -> Iterator[Path]:
+    """Files that the manifest names replace the folder `agents`; those that the marketplace names are added."""
+    own = _files(_json(root / ".claude-plugin" / "plugin.json").get("agents"))
+    for path in (*(own or ("agents",)), *_files(listed.get("agents"))):
+        yield root / path
+
+
+def _files(value: object) -> list[str]:
+    names = value if isinstance(value, list) else [value]
+    return [name for name in names if isinstance(name, str) and name.startswith("./") and name.endswith(".md")]
 
 
 def _enabled(settings: Path) -> dict[str, object]:

@@ -55,3 +55,27 @@ def test_the_same_agents_are_listed(
     plugin(project, environ, "disable", "one@local")
     ours, theirs = ours_and_theirs()
     assert ours == theirs == ["two:deep:nested", "two:reviewer"]
+
+
+def test_agent_files_that_a_manifest_or_a_marketplace_names_are_the_same(
+    tmp_path: Path, environ: dict[str, str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", environ["CLAUDE_CONFIG_DIR"])
+    entries = [
+        {"name": "listed", "source": "listed"},
+        {"name": "added", "source": "./all/added", "agents": ["./crew/lead.md"]},
+    ]
+    market = {"name": "local", "owner": {"name": "x"}, "metadata": {"pluginRoot": "./all"}, "plugins": entries}
+    files = {".claude-plugin/marketplace.json": json.dumps(market)}
+    for name, more in (("listed", {"agents": ["./crew/lead.md"]}), ("added", {})):
+        files[f"all/{name}/.claude-plugin/plugin.json"] = json.dumps({"name": name, "version": "1.0.0", **more})
+        files[f"all/{name}/crew/lead.md"] = AGENT.replace("NAME", "lead")
+        files[f"all/{name}/agents/hand.md"] = AGENT.replace("NAME", "hand")
+    write_files(tmp_path / "market", files)
+    plugin(project, environ, "marketplace", "add", str(tmp_path / "market"))
+    for name in ("listed", "added"):
+        plugin(project, environ, "install", f"{name}@local")
+    theirs = run_claude('<<fake [{"text": "Done."}]>>', project=project, environ=environ).init["agents"]
+    ours = load_agents(project, home=tmp_path / "home", packaged=None).agents
+    assert [name for name in sorted(ours) if ":" in name] == [name for name in sorted(theirs) if ":" in name]
+    assert {name for name in ours if ":" in name} == {"listed:lead", "added:hand", "added:lead"}

@@ -97,6 +97,75 @@ def test_a_plugin_of_a_folder_of_the_users_is_read_there(tmp_path: Path) -> None
     assert names(tmp_path / "project", tmp_path) == ["tools:reviewer"]
 
 
+@pytest.mark.parametrize(
+    ("agents", "expected"),
+    [
+        (["./lead.md", "./crew/deep/hand.md"], ["tools:hand", "tools:lead"]),
+        ("./lead.md", ["tools:lead"]),
+        ([], ["tools:reviewer"]),
+        (["./crew/", "crew/deep/hand.md", 5], ["tools:reviewer"]),
+        (["./gone.md"], []),
+        (["./../outside.md"], []),
+    ],
+)
+def test_agent_files_that_a_manifest_names_replace_its_folder(
+    agents: object, expected: list[str], tmp_path: Path
+) -> None:
+    install(tmp_path, "tools")
+    enable(tmp_path, tools=True)
+    write_files(tmp_path, {
+        "cache/tools/.claude-plugin/plugin.json": json.dumps({"name": "tools", "agents": agents}),
+        "cache/tools/lead.md": AGENT.replace("reviewer", "lead"),
+        "cache/tools/crew/deep/hand.md": AGENT.replace("reviewer", "hand"),
+        "cache/outside.md": AGENT.replace("reviewer", "outside"),
+    })  # fmt: skip
+    assert names(tmp_path / "project", tmp_path) == expected
+    found = load_agents(tmp_path / "project", home=tmp_path, packaged=None)
+    assert [one.agent for one in found.problems] == ([] if expected else [f"tools:{str(agents)[4:-5].strip('./')}"])
+
+
+def test_agent_files_that_a_marketplace_names_are_added_to_the_folder(tmp_path: Path) -> None:
+    install(tmp_path, "tools")
+    enable(tmp_path, tools=True)
+    market = {"m": {"source": {"source": "github"}, "installLocation": str(tmp_path / "market")}}
+    listed = {"plugins": [{"name": "tools", "source": "./tools", "agents": ["./lead.md"]}]}
+    write_files(tmp_path, {
+        ".claude/plugins/known_marketplaces.json": json.dumps(market),
+        "market/.claude-plugin/marketplace.json": json.dumps(listed),
+        "cache/tools/lead.md": AGENT.replace("reviewer", "lead"),
+    })  # fmt: skip
+    assert names(tmp_path / "project", tmp_path) == ["tools:lead", "tools:reviewer"]
+
+
+def test_a_marketplace_can_name_the_folder_of_its_plugins(tmp_path: Path) -> None:
+    install(tmp_path, "tools", "dotted")
+    enable(tmp_path, tools=True, dotted=True)
+    market = {"m": {"source": {"source": "directory"}, "installLocation": str(tmp_path / "market")}}
+    sources = [{"name": "tools", "source": "tools"}, {"name": "dotted", "source": "./all/dotted"}]
+    write_files(tmp_path, {
+        ".claude/plugins/known_marketplaces.json": json.dumps(market),
+        "market/.claude-plugin/marketplace.json": json.dumps({"metadata": {"pluginRoot": "./all"}, "plugins": sources}),
+        "market/all/tools/agents/fresh.md": AGENT.replace("reviewer", "fresh"),
+        "market/all/dotted/agents/new.md": AGENT.replace("reviewer", "new"),
+    })  # fmt: skip
+    assert names(tmp_path / "project", tmp_path) == ["dotted:new", "tools:fresh"]
+
+
+def test_the_catalog_reads_a_named_file_again_once_it_has_changed(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    install(tmp_path, "tools")
+    enable(tmp_path, tools=True)
+    write_files(tmp_path, {
+        "cache/tools/.claude-plugin/plugin.json": '{"agents": "./lead.md"}',
+        "cache/tools/lead.md": AGENT,
+    })  # fmt: skip
+    catalog = Catalog(project, home=tmp_path)
+    assert catalog.agents().get("tools:lead") is None
+    write_files(tmp_path, {"cache/tools/lead.md": AGENT.replace("reviewer", "lead")})
+    assert catalog.agents().get("tools:lead") is not None
+
+
 NONSENSE = '{"plugins": {"a@m": 1, "b@m": [1], "@m": [{}], "c@m": [{"scope": "user"}]}}'
 
 
