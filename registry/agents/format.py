@@ -44,11 +44,14 @@ def read_agent(
 ) -> tuple[Agent | None, tuple[AgentProblem, ...]]:
     """The agent that *text* describes and its problems; no agent if one of them is an error.
 
-    *stem* is the file's name without its ending, the id of an agent without `name`.
+    *stem* is the file's name without its ending, the id of an agent without `name`. A file without fields whose name is
+    in capitals, such as README.md, is neither an agent nor a problem.
     """
     try:
         front = read_frontmatter(text, known=fields.FIELDS, free_text={"description"}, typed=fields.TYPED)
     except FrontmatterError as error:
+        if error.code == "NO_FRONTMATTER" and stem.isupper():
+            return None, ()
         code, line = AgentProblemCode.FRONTMATTER, error.line or None
         hint = error.hint or ""
         return None, (AgentProblem(code=code, message=error.message, hint=hint, path=path, line=line, agent=stem),)

@@ -137,6 +137,13 @@ def test_agents_that_cannot_run_are_named_with_the_reason(project: Path) -> None
     assert any(text.startswith('"wrong": ') and "allowed-tools" in text for text in texts)
 
 
+def test_documentation_among_the_agents_is_no_fault(project: Path) -> None:
+    (project / ".claude/agents/README.md").write_text("# Our agents\n")
+    report = examined(project)
+    assert report.code == 0
+    assert [state for state, _ in report.of("agents")] == ["ok"]
+
+
 def test_tools_that_an_agent_will_lack_are_a_note(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_claude(project, monkeypatch, "2.1.332")
     hello = (project / ".claude/commands/v2/hello.json").read_text(encoding="utf-8").replace("/hello", "/asks")

@@ -9,6 +9,7 @@ from engine.model.agent import AgentKind, AgentSource
 from registry.agents.load import MAX_FILE_BYTES, MAX_FILES, MAX_FOLDER_DEPTH, AgentCatalog, load_agents
 from registry.agents.problems import AgentProblemCode
 from registry.files.places import AGENTS
+from tests.support.repositories import write_files
 
 ROOT = Path(__file__).parents[4]
 
@@ -112,6 +113,16 @@ def test_of_two_files_in_one_folder_with_one_name_the_last_path_is_used(project:
     catalog = load_agents(project, packaged=None)
     assert catalog.agents["twin"].description == "Last."
     assert [note.path for note in catalog.shadowed] == [str(project / AGENTS / first)]
+
+
+def test_a_file_in_capitals_without_fields_is_documentation_and_any_other_a_mistake(project: Path) -> None:
+    texts = {"README": "# Our agents\n", "CLAUDE": "Be kind.\n", "cook": "You cook.\n"}
+    write_files(project, {f"{AGENTS}/{name}.md": text for name, text in texts.items()})
+    write(project / AGENTS, "BAKER")
+    catalog = load_agents(project, packaged=None)
+    assert files(catalog) == ["BAKER"]
+    assert codes(catalog) == [(AgentProblemCode.FRONTMATTER, "cook.md")]
+    assert list(catalog.unusable) == ["cook"]
 
 
 def test_the_home_directory_as_project_is_read_once(home: Path) -> None:
