@@ -149,18 +149,19 @@ def _read_plugin(place: Place) -> Iterator[Agent | AgentProblem]:
     As in Claude Code, none of them can choose its permission mode, and the folders of a file that the plugin names are
     not part of its name.
     """
+    plugin = place.plugin
+    assert plugin is not None  # noqa: S101 - as the caller found
     for item in _read_folder(place):
         if isinstance(item, AgentProblem):
-            yield structs.replace(item, agent=item.agent and _name_in(place, item.path, item.agent))
+            yield structs.replace(item, agent=item.agent and _name_in(plugin, place.folder, item.path, item.agent))
         else:
-            yield structs.replace(item, id=_name_in(place, item.path or "", item.id), permission_mode=None)
+            name = _name_in(plugin, place.folder, item.path or "", item.id)
+            yield structs.replace(item, id=name, prompt=plugin.filled(item.prompt), permission_mode=None)
 
 
-def _name_in(place: Place, path: str, name: str) -> str:
-    assert place.plugin is not None  # noqa: S101 - as the caller found
-    within = Path(path).is_relative_to(place.folder)
-    folders = Path(path).relative_to(place.folder).parent.parts if within else ()
-    return ":".join((place.plugin.name, *folders, name))
+def _name_in(plugin: Plugin, folder: Path, path: str, name: str) -> str:
+    folders = Path(path).relative_to(folder).parent.parts if Path(path).is_relative_to(folder) else ()
+    return ":".join((plugin.name, *folders, name))
 
 
 def _with_judges(read: list[tuple[AgentSource, Agent | AgentProblem]]) -> list[Agent | AgentProblem]:

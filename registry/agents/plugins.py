@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,15 @@ class Plugin(msgspec.Struct, frozen=True):
 
     name: str
     root: Path
+    data: Path
+    """The folder for what it keeps."""
     agents: tuple[Path, ...]
     """Its agent files, and folders of them."""
+
+    def filled(self, text: str) -> str:
+        """*text* of an agent with the plugin's folders in place of their variables, as Claude Code passes it on."""
+        with_root = text.replace("${CLAUDE_PLUGIN_ROOT}", str(self.root))
+        return with_root.replace("${CLAUDE_PLUGIN_DATA}", str(self.data))
 
 
 def configuration(home: Path) -> Path:
@@ -50,7 +58,8 @@ def plugins_of(project: Path, user: Path) -> list[Plugin]:
             place = _mapping(markets.get(market))
             listed = _listed(name, place)
             root = _in_its_market(listed, place) or Path(str(entry["installPath"]))
-            found[name] = Plugin(name, root, tuple(_agents(root, listed)))
+            data = user / "plugins" / "data" / re.sub(r"[^A-Za-z0-9_-]", "-", full)
+            found[name] = Plugin(name, root, data, tuple(_agents(root, listed)))
     return list(found.values())
 
 

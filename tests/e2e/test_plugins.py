@@ -1,4 +1,4 @@
-"""Agents of installed plugins have the names that the real Claude Code lists."""
+"""Agents of installed plugins have the names and prompts that the real Claude Code gives them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tests.support.repositories import write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.fake_messages_api import FakeMessagesApi
 
 AGENT = "---\nname: NAME\ndescription: Reviews\n---\nYou review.\n"
 MARKET = {"name": "local", "owner": {"name": "x"}, "plugins": [{"name": n, "source": f"./{n}"} for n in ("one", "two")]}
@@ -79,3 +81,17 @@ def test_agent_files_that_a_manifest_or_a_marketplace_names_are_the_same(
     ours = load_agents(project, home=tmp_path / "home", packaged=None).agents
     assert [name for name in sorted(ours) if ":" in name] == [name for name in sorted(theirs) if ":" in name]
     assert {name for name in ours if ":" in name} == {"listed:lead", "added:hand", "added:lead"}
+
+
+def test_the_prompt_of_an_agent_is_the_same(
+    market: Path, api: FakeMessagesApi, environ: dict[str, str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", environ["CLAUDE_CONFIG_DIR"])
+    prompt = "Run ${CLAUDE_PLUGIN_ROOT}/check.sh and write to ${CLAUDE_PLUGIN_DATA}/notes."
+    write_files(market, {"one/agents/file.md": AGENT.replace("NAME", "reviewer").replace("You review.", prompt)})
+    plugin(project, environ, "marketplace", "add", str(market))
+    plugin(project, environ, "install", "one@local")
+    run_claude("Hello.", project=project, environ=environ, arguments=["--agent", "one:reviewer"])
+    ours = load_agents(project, home=market.parent / "home", packaged=None).agents["one:reviewer"].prompt
+    assert "${" not in ours
+    assert ours in api.turns[0].prompt

@@ -137,6 +137,16 @@ def test_agent_files_that_a_marketplace_names_are_added_to_the_folder(tmp_path: 
     assert names(tmp_path / "project", tmp_path) == ["tools:lead", "tools:reviewer"]
 
 
+def test_the_prompt_of_an_agent_names_the_folders_of_its_plugin(tmp_path: Path) -> None:
+    install(tmp_path, "tools")
+    enable(tmp_path, tools=True)
+    prompt = "Run ${CLAUDE_PLUGIN_ROOT}/check.sh, write to ${CLAUDE_PLUGIN_DATA}; $HOME stays."
+    write_files(tmp_path, {"cache/tools/agents/file.md": AGENT.replace("You review.", prompt)})
+    agent = load_agents(tmp_path / "project", home=tmp_path, packaged=None).agents["tools:reviewer"]
+    data = tmp_path / ".claude/plugins/data/tools-m"
+    assert agent.prompt.strip() == f"Run {tmp_path}/cache/tools/check.sh, write to {data}; $HOME stays."
+
+
 def test_a_marketplace_can_name_the_folder_of_its_plugins(tmp_path: Path) -> None:
     install(tmp_path, "tools", "dotted")
     enable(tmp_path, tools=True, dotted=True)
