@@ -45,6 +45,8 @@ _WITHOUT_EFFECT = {
     "allowed-tools": "the tools are those of each agent's file",
     "tools": "the tools are those of each agent's file",
     "model": "the model is that of each agent's file",
+    "effort": "the effort is that of each agent's file",
+    "agent": "each step has an agent of its own",
     "hooks": "hooks belong in an agent's file",
 }
 _NOT_CARRIED = (
@@ -52,6 +54,7 @@ _NOT_CARRIED = (
         re.compile(r"(?<![\w$\\])\$\d(?![\d.,]*\d)\b|\$ARGUMENTS\[\d+\]"),
         "is not filled in; the node reads the whole text as the input `arguments`",
     ),
+    (re.compile(r"\$\{CLAUDE_[A-Z_]+\}"), "is not filled in; the agent reads it as written"),
     (re.compile(r"(?<![\w`])!`[^`\n]+`"), "is not run beforehand; the agent reads it as written"),
     (
         re.compile(r"(?<![\w`@/.])@(?:(?:\.{0,2}|~)/)?\.?[\w-]+(?:[./]+[\w-]+)+"),

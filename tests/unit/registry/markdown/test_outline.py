@@ -248,6 +248,7 @@ def test_arguments_reach_every_node_and_what_is_not_filled_in_is_named_with_its_
         ("Status: !`git status`", "!`git status` (line 3)"),
         ("Read @docs/guide.md first", "@docs/guide.md (line 3)"),
         ("Take $0 and $ARGUMENTS[1]", "$0 (line 3), $ARGUMENTS[1] (line 3)"),
+        ("Run ${CLAUDE_PLUGIN_ROOT}/check.sh", "${CLAUDE_PLUGIN_ROOT} (line 3)"),
     ],
 )
 def test_what_claude_code_would_replace_beforehand_is_named(line: str, named: str) -> None:
@@ -261,8 +262,9 @@ def test_what_only_looks_like_it_is_not_named(line: str) -> None:
 
 
 def test_fields_of_claude_code_without_effect_here_are_named_with_their_line() -> None:
-    converted = convert("---\ndescription: Ships\nallowed-tools: Bash\nmodel: opus\n---\n# /x\n\n1. Look\n", stem="x")
-    assert [place for place, _ in told(converted, "V1_NOT_CARRIED")] == ["3:1", "4:1"]
+    fields = "description: Ships\nallowed-tools: Bash\nmodel: opus\nagent: ship\neffort: high"
+    converted = convert(f"---\n{fields}\n---\n# /x\n\n1. Look\n", stem="x")
+    assert [place for place, _ in told(converted, "V1_NOT_CARRIED")] == ["3:1", "4:1", "5:1", "6:1"]
 
 
 def test_the_frontmatter_describes_and_the_first_paragraph_is_read_by_the_nodes() -> None:
