@@ -73,14 +73,21 @@ class Fold(msgspec.Struct, frozen=True):
     settled: int
     failed: int
     running: int
+    undone: int = 0
+    """Those with work that was rolled back when the run stopped."""
     loop: bool = False
 
     @property
     def note(self) -> str:
         """`12/40, 1 failed` for a list, `iteration 2` for a loop."""
         if self.loop:
-            return f"iteration {self.total}"
-        return f"{self.settled}/{self.total}" + (f", {self.failed} failed" if self.failed else "")
+            return f"iteration {self.total}{self.rollback}"
+        return f"{self.settled}/{self.total}" + (f", {self.failed} failed" if self.failed else "") + self.rollback
+
+    @property
+    def rollback(self) -> str:
+        """`, 3 rolled back`; empty if none was."""
+        return f", {self.undone} rolled back" if self.undone else ""
 
 
 def phases_of_file(run: Run) -> list[PhaseState]:
@@ -103,7 +110,14 @@ def fold_of(run: Run, node: NodeState) -> Fold | None:
     left = sum(phase.unsettled for phase in phases)
     failed = sum(_own(name, other) == other for other in run.failures if is_inside(other, name))
     running = sum(_own(name, other) == other for other in run.live if is_inside(other, name))
-    return Fold(shape.count, shape.count - left, failed, running, loop=node.plan.loop is not None)
+    undone = {_own(name, other) for other in _undone(run) if is_inside(other, name)}
+    return Fold(shape.count, shape.count - left, failed, running, len(undone), loop=node.plan.loop is not None)
+
+
+def _undone(run: Run) -> Iterator[NodeId]:
+    """The nodes that were rolled back since *run* stopped."""
+    over = () if run.saga is None else run.saga.order[: run.saga.next]
+    return (name for name in over if run.nodes[name].status is NodeStatus.COMPENSATED)
 
 
 def item_lines(run: Run, node: NodeState) -> list[str]:
@@ -132,7 +146,7 @@ def item_name(run: Run, instance: NodeId) -> str:
 def changes_inside(run: Run, node: NodeState) -> int:
     """A number that grows with what happens to the instances of *node*; 0 if it has none."""
     fold = fold_of(run, node)
-    return 0 if fold is None else fold.total + fold.settled + fold.failed
+    return 0 if fold is None else fold.total + fold.settled + fold.failed + fold.undone
 
 
 def part_done(run: Run, node: NodeState) -> float:

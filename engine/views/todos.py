@@ -136,15 +136,17 @@ def _is_cut_off(run: Run, node: NodeState) -> bool:
 def _note(run: Run, node: NodeState) -> str | None:
     """The note in parentheses behind the task of a node that is not running."""
     status = standing(node)
+    fold = fold_of(run, node)
     if status is NodeStatus.COMPLETED:
-        fold = fold_of(run, node)
         count = f", {fold.note}" if fold is not None else ""
         return f"completed in {took(_duration(run, node))}{count}"
     if status is NodeStatus.SKIPPED:
         return _cut(clean(node.skip_message), MAX_NOTE_LENGTH) if node.skip_message else None
     if status is NodeStatus.FAILED:
-        return f"failed: {_reason(node)}"
+        return f"failed: {_reason(node)}{fold.rollback if fold is not None else ''}"
     fixed = "not started" if _icon(node) == NEVER_STARTED else _NOTES.get(status)
+    if fixed is not None and fold is not None:
+        fixed += fold.rollback
     if fixed is not None or run.phases[node.plan.phase].opened_at is None:
         return fixed
     waiting = waiting_for(run, node)

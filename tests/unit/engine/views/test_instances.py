@@ -19,7 +19,7 @@ from engine.views.report_text import text_report
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
 from engine.views.todos import display, todos
-from tests.support.by_hand import ByHand
+from tests.support.by_hand import ByHand, rollback
 from tests.support.definitions import command, in_place, node, phase, plan
 from tests.unit.engine.scheduling.test_for_each import begun, each
 from tests.unit.engine.scheduling.test_repeat import begun as looping
@@ -47,6 +47,27 @@ def test_a_list_is_one_todo_with_its_counts() -> None:
         "Covering the files (2/3, 1 failed)",
     )
     assert last.status == "pending"
+
+
+def test_a_list_whose_items_are_rolled_back_says_how_many_were() -> None:
+    run = begun(each(task="Cover the files", compensation=rollback()), node("last", "cover"), files=("a", "b"))
+    for name in ("cover/1", "cover/2"):
+        run.succeed(name, covered=1)
+    run.fail("last")
+    run.succeed("cover/2")
+    assert todos(run.run, run.now, {})[1].content == "Cover the files (completed in 0.0s, 2/2, 1 rolled back)"
+    run.succeed("cover/1")
+    assert "2/2, 2 rolled back" in display(run.run, run.now, {})
+
+
+def test_a_list_that_failed_says_how_many_of_its_items_were_rolled_back() -> None:
+    shape = {"maxParallelism": 1}
+    run = begun(each(shape=shape, task="Cover the files", compensation=rollback()), files=("a", "b", "c"))
+    run.succeed("cover/1", covered=1)
+    run.fail("cover/2")
+    for name in ("cover/2", "cover/1"):
+        run.succeed(name)
+    assert todos(run.run, run.now, {})[1].content.endswith("cover/2 broke, 2 rolled back)")
 
 
 def test_the_text_lists_running_and_failed_items_by_name_and_counts_the_rest() -> None:
