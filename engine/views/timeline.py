@@ -403,5 +403,6 @@ _WORDS = {
     WaitReason.BREAKER: "circuit breaker",
     WaitReason.RETRY: "retry",
     WaitReason.APPROVAL: "approval",
+    WaitReason.INTERVAL: "interval",
     WaitReason.DECISION: "a decision",
 }

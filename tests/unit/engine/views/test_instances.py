@@ -17,7 +17,7 @@ from engine.views.progress import progress
 from engine.views.report_html import html_report
 from engine.views.report_text import text_report
 from engine.views.status import snapshot
-from engine.views.timeline import timeline
+from engine.views.timeline import SpanEnd, SpanKind, timeline
 from engine.views.todos import display, todos
 from tests.support.by_hand import ByHand, rollback
 from tests.support.definitions import command, in_place, node, phase, plan
@@ -47,6 +47,17 @@ def test_a_list_is_one_todo_with_its_counts() -> None:
         "Covering the files (2/3, 1 failed)",
     )
     assert last.status == "pending"
+
+
+def test_the_time_between_two_iterations_is_a_wait_of_the_timeline_and_of_the_report() -> None:
+    run = looping(loop(shape={"interval": 60_000}))
+    run.succeed("fix/1", result={"passed": False})
+    for outcome, wait in ((SpanEnd.OPEN, 30), (SpanEnd.OK, 30)):
+        run.wait(seconds=wait)
+        chart = timeline(run.run, run.now)
+        [span] = [one for part in chart.phases for row in part.rows for one in row.spans if one.kind is SpanKind.WAIT]
+        assert (span.outcome, span.note) == (outcome, "interval")
+        assert text_report(run.run, metrics(run.run, run.now), chart)
 
 
 def test_a_list_whose_items_are_rolled_back_says_how_many_were() -> None:
