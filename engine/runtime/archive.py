@@ -249,8 +249,11 @@ class Archive:
         return [self._row(summary) for summary in await self._storage.summaries(count)]
 
     def _row(self, summary: RunSummary) -> RunSummary:
-        orphaned = self._is_reader and self._is_orphaned(summary)
-        return msgspec.structs.replace(summary, status=RunStatus.INTERRUPTED) if orphaned else summary
+        if self._owner is None or not self._is_reader or not self._is_orphaned(summary):
+            return summary
+        seen = self._owner.last_seen(summary.owner)
+        ended = None if seen is None else max(seen, summary.created_at)
+        return msgspec.structs.replace(summary, status=RunStatus.INTERRUPTED, ended_at=ended)
 
 
 def _not_found(run_id: RunId) -> NotFound:

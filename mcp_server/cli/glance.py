@@ -99,7 +99,7 @@ def _runs(folder: str, db: sqlite3.Connection, now: datetime, *, every: bool) ->
         row = ListedRun(*_sound(columns, owner))
         lives = row.status in UNDER_WAY and is_alive(owners, owner, now.timestamp())
         alive.update([owner] if lives else [])
-        rows.append(row if lives or row.status in OVER else row._replace(status="interrupted"))
+        rows.append(row if lives or row.status in OVER else _interrupted(row, owners, owner))
     if not rows:
         raise Uncertain
     asking = open_questions(owners, alive)
@@ -112,6 +112,15 @@ def _runs(folder: str, db: sqlite3.Connection, now: datetime, *, every: bool) ->
             notes.print(f"{left} older {word} not shown; --all shows all", soft_wrap=True)
 
     return tell
+
+
+def _interrupted(row: ListedRun, owners: str, owner: str) -> ListedRun:
+    """*row* of a run whose *owner* has died."""
+    from engine.statefolder.owners import record_of  # noqa: PLC0415 - rare
+
+    record = record_of(Path(owners), owner)
+    seen = None if record is None else record.lived
+    return row._replace(status="interrupted", ended_at=None if seen is None else max(seen, row.created_at))
 
 
 def _sound(columns: Sequence[object], owner: object) -> tuple[Any, ...]:

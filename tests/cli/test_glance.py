@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
+from engine.runtime.owner import FileOwner
 from engine.statefolder.links import JOURNAL, STATE
 from engine.statefolder.owners import FOLDER
 from engine.storage.schema import VERSION
@@ -104,6 +106,23 @@ def test_runs_that_are_over_are_shown_as_the_ordinary_way_shows_them(
     assert "/wait" in ways.same(f"--project={project}", "status")
     ways.left("--project", str(tmp_path / "missing"), "runs")
     ways.left("--project", "status", "runs")
+
+
+def test_a_run_of_a_dead_process_has_taken_the_time_until_that_was_last_seen(ways: Ways, project: Path) -> None:
+    simulate(ways, "/hello")
+    dead = FileOwner(project / STATE)
+    lock = project / STATE / FOLDER / f"{dead.id}.lock"
+    dead.renew(datetime(2026, 1, 1, 0, 10, tzinfo=UTC))
+    left = lock.read_bytes()
+    dead.close()
+    lock.write_bytes(left)
+    changes = f"status='running', ended_at=NULL, owner='{dead.id}', created_at='2026-01-01T00:00:00+00:00'"
+    change(project, f"UPDATE runs SET {changes}")  # noqa: S608
+    quick, ordinary = ways.quick("runs"), ways.ordinary("runs")
+    assert quick is not None
+    for _code, printed, _errors in (quick, ordinary):
+        assert "interrupted" in printed
+        assert printed.rstrip().endswith("10.0 min")
 
 
 def test_of_many_runs_the_newest_are_listed_and_the_others_counted(ways: Ways, project: Path) -> None:
