@@ -314,7 +314,7 @@ class _Reading:
 
 
 def _is_for_some_cases(item: Item, step: Step) -> bool:
-    """Whether *item*, read as *step*, is no node of its own."""
+    """Whether *item*, read as *step*, does not become a node."""
     return is_conditional(item) and not (step.agent or step.after)
 
 

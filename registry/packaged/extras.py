@@ -20,7 +20,7 @@ EXTRAS = {
     "otel": "opentelemetry-exporter-otlp-proto-http",
     "review": "zizmor",
 }
-"""The extras of pyproject.toml, each with a package that tells whether it is there."""
+"""The extras of pyproject.toml, each with a package that is installed if the extra is."""
 
 _CREDENTIALS = re.compile(r"^(https?://)[^/@]*@")
 """Credentials in a recorded URL; never repeated in a message."""
