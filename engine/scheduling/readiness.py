@@ -24,6 +24,15 @@ ITS_TURN = "its turn"
 """The reason why a scheduled attempt has not started: others come first."""
 A_WORKER = "a worker"
 """The same for an attempt that another machine runs: none is free for it."""
+WAITS = {
+    WaitReason.LOCKS: "locks",
+    WaitReason.BREAKER: "circuit breaker",
+    WaitReason.RETRY: "retry",
+    WaitReason.APPROVAL: "approval",
+    WaitReason.INTERVAL: "the next iteration",
+    WaitReason.DECISION: "a decision",
+}
+"""What a node waits for, in words for a user."""
 
 
 def pop_ready(run: Run) -> NodeState | None:
@@ -128,14 +137,7 @@ def waiting_for(run: Run, node: NodeState) -> str | None:
     """The reason why *node* is not running, in words for a user; None if there is none."""
     waiting = node.waiting
     if waiting is not None:
-        words = {
-            WaitReason.LOCKS: "locks",
-            WaitReason.BREAKER: "circuit breaker",
-            WaitReason.RETRY: "retry",
-            WaitReason.APPROVAL: "approval",
-            WaitReason.DECISION: "a decision",
-            WaitReason.INTERVAL: "the next iteration",
-        }[waiting.reason]
+        words = WAITS[waiting.reason]
         return f"{words}: {waiting.detail}" if waiting.detail else words
     if queues(node) and not run.ended:
         return A_WORKER if node.live is not None and node.live.elsewhere else ITS_TURN

@@ -37,7 +37,7 @@ import msgspec
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
 from engine.run.state import ZERO, NodeStatus
-from engine.scheduling.readiness import A_WORKER, ITS_TURN, standing
+from engine.scheduling.readiness import A_WORKER, ITS_TURN, WAITS, standing
 from engine.scheduling.succession import before
 from engine.views.lanes import Lane, lanes
 from engine.views.progress import phases_of_file
@@ -329,11 +329,11 @@ def _reason(node: NodeState, before: AttemptRecord | None) -> str:
     if before is not None:
         return "retry" if not before.lost else "a new owner" if not before.lost_worker else "another worker"
     reasons = [reason for reason in node.waited if reason is not WaitReason.RETRY]
-    return _WORDS[max(reasons, key=node.waited.__getitem__)] if reasons else FREE_SLOT
+    return WAITS[max(reasons, key=node.waited.__getitem__)] if reasons else FREE_SLOT
 
 
 def _open_wait(run: Run, waiting: Waiting, until: datetime) -> Span:
-    note = f"{_WORDS[waiting.reason]}: {waiting.detail}" if waiting.detail else _WORDS[waiting.reason]
+    note = f"{WAITS[waiting.reason]}: {waiting.detail}" if waiting.detail else WAITS[waiting.reason]
     return Span(
         kind=SpanKind.WAIT,
         start=waiting.since - run.created_at,
@@ -396,13 +396,3 @@ def _cause(run: Run, node: NodeState, ended: list[NodeState]) -> NodeState | Non
         if other.ended_at <= start and other is not node
     ]
     return max(earlier, key=_by_end, default=None)
-
-
-_WORDS = {
-    WaitReason.LOCKS: "locks",
-    WaitReason.BREAKER: "circuit breaker",
-    WaitReason.RETRY: "retry",
-    WaitReason.APPROVAL: "approval",
-    WaitReason.INTERVAL: "interval",
-    WaitReason.DECISION: "a decision",
-}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine.graph import predict
 from engine.model.agent import Agent
 from engine.run import events as ev
+from engine.scheduling.readiness import WAITS
 from engine.scheduling.succession import before
 from engine.views import timeline as views_timeline
 from engine.views.diagram import mermaid, svg, text_tree
@@ -56,8 +57,12 @@ def test_the_time_between_two_iterations_is_a_wait_of_the_timeline_and_of_the_re
         run.wait(seconds=wait)
         chart = timeline(run.run, run.now)
         [span] = [one for part in chart.phases for row in part.rows for one in row.spans if one.kind is SpanKind.WAIT]
-        assert (span.outcome, span.note) == (outcome, "interval")
+        assert (span.outcome, span.note) == (outcome, "the next iteration")
         assert text_report(run.run, metrics(run.run, run.now), chart)
+
+
+def test_there_are_words_for_every_wait() -> None:
+    assert WAITS.keys() == set(ev.WaitReason)
 
 
 def test_a_list_whose_items_are_rolled_back_says_how_many_were() -> None:
