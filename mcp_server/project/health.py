@@ -36,7 +36,7 @@ from mcp_server.version import version
 from registry.agents.plugins import configuration, plugins_of
 from registry.commands import CommandSource
 from registry.packaged import scanners
-from registry.packaged.extras import how_to_install
+from registry.packaged.extras import EXTRAS, how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -106,6 +106,7 @@ def examine(root: Path, *, home: Path | None = None) -> list[Finding]:
     except OrchestrationError as error:
         return [*found, _fault("settings", error)]
     checks: tuple[tuple[str, Callable[[Patient], Iterator[Finding]]], ...] = (
+        ("fleet", _fleet),
         ("claude", _claude),
         ("agents", _agents),
         ("trust", _trust),
@@ -135,6 +136,17 @@ def _installed() -> Iterator[Finding]:
         yield Finding(topic="installed", state=NOTE, text=text, hint=how_to_install(scanners.EXTRA))
 
 
+def _fleet(patient: Patient) -> Iterator[Finding]:
+    where = patient.settings.fleet.connect
+    if where is None:
+        return
+    if scanners.is_installed(EXTRAS["fleet"]):
+        yield Finding(topic="fleet", state=OK, text=f"runs use the fleet at {where}")
+    else:
+        text = f"runs use the fleet at {where}, and the packages for it are not installed"
+        yield Finding(topic="fleet", state=BROKEN, text=text, hint=how_to_install("fleet"))
+
+
 def _claude(patient: Patient) -> Iterator[Finding]:
     if not patient.trust.accepts(patient.trust.setting(PROGRAM)):
         text = f"{PROGRAM} in the project's settings waits for your yes"
@@ -143,9 +155,11 @@ def _claude(patient: Patient) -> Iterator[Finding]:
     models = sorted(name for name in patient.named & patient.agents.keys() if _is_model(patient.agents[name]))
     if patient.program is None:
         what = patient.settings.claude_program or "claude"
+        fleet = patient.settings.fleet
+        elsewhere = fleet.connect is not None and AgentKind.CLAUDE in fleet.agents
         yield Finding(
             topic="claude",
-            state=BROKEN if models else NOTE,
+            state=BROKEN if models and not elsewhere else NOTE,
             text=f"{what} was not found" + (f", and commands need it for {some(models, NAMED)}" if models else ""),
             hint="Install Claude Code (npm install -g @anthropic-ai/claude-code), or name it as claude_program in "
             ".claude/orchestration.toml.",

@@ -15,6 +15,7 @@ from engine.executors.subprocesses.process_tags import ATTEMPT_VARIABLE
 from mcp_server import twins
 from mcp_server.cli.app import app
 from mcp_server.project.root import SESSION_VARIABLE
+from registry.packaged import scanners
 from tests.interaction.projects import environment
 from tests.support.state import contents, older_project
 
@@ -68,6 +69,18 @@ def put_claude(project: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> Non
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
+def test_a_fleet_whose_packages_are_missing_is_broken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run says FLEET_NOT_INSTALLED."""
+    assert examined(project).of("fleet") == []
+    monkeypatch.setenv("ORCHESTRATION_FLEET__CONNECT", "127.0.0.1:7")
+    assert examined(project).of("fleet") == [("ok", "runs use the fleet at 127.0.0.1:7")]
+    monkeypatch.setattr(scanners, "is_installed", lambda package: package != "temporalio")
+    report = examined(project)
+    [(state, text)] = report.of("fleet")
+    assert (report.code, state, "not installed" in text) == (1, "broken", True)
+    assert 'the extra "fleet"' in next(one["hint"] for one in report.checks if one["topic"] == "fleet")
+
+
 def test_a_project_of_programs_is_healthy_without_a_model(project: Path) -> None:
     report = examined(project)
     assert report.code == 0
@@ -80,7 +93,7 @@ def test_a_project_of_programs_is_healthy_without_a_model(project: Path) -> None
     assert "⚠️ claude: claude was not found" in shown
 
 
-def test_without_claude_a_command_with_a_model_agent_is_broken(project: Path) -> None:
+def test_without_claude_a_command_with_a_model_agent_is_broken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hello = (project / ".claude/commands/v2/hello.json").read_text(encoding="utf-8")
     (project / ".claude/commands/v2/model.json").write_text(
         hello.replace("/hello", "/model").replace('"worker"', '"senior-reviewer"'), encoding="utf-8"
@@ -89,6 +102,10 @@ def test_without_claude_a_command_with_a_model_agent_is_broken(project: Path) ->
     assert report.code == 1
     assert report.of("claude") == [("broken", "claude was not found, and commands need it for senior-reviewer")]
     assert "❌ claude" in orchestrate(project, "doctor").stdout
+    monkeypatch.setenv("ORCHESTRATION_FLEET__CONNECT", "127.0.0.1:7")  # whose workers have it
+    assert [state for state, _ in examined(project).of("claude")] == ["note"]
+    monkeypatch.setenv("ORCHESTRATION_FLEET__AGENTS", '["process"]')
+    assert [state for state, _ in examined(project).of("claude")] == ["broken"]
 
 
 @pytest.mark.parametrize(

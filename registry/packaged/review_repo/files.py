@@ -89,7 +89,7 @@ def checked_scope(root: Path, wanted: object) -> str:
             "INVALID_PATH",
             f'The path "{text[:200]}" is not a folder or file below {root}',
             kind="validation",
-            hint="Use a path relative to the project root, such as path=src.",
+            hint="Use a path relative to the project root, such as src.",
         )
     return path.as_posix()
 
