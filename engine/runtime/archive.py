@@ -90,8 +90,13 @@ class Archive:
         if run_id is None:
             newest = await self._storage.summaries(1)
             if not newest:
-                hint = ". ".join(self.notices) or None
-                raise NotFound("no run has been started in this project", code="RUN_NOT_FOUND", hint=hint)
+                notices = ". ".join(self.notices)
+                raise NotFound(
+                    "no run has been started in this project",
+                    code="RUN_NOT_FOUND",
+                    hint=notices or "Run a command first; `orchestrate commands` lists them.",
+                    client_hint=notices or "Run a command first; the resource orchestration://commands lists them.",
+                )
             run_id = newest[0].id
         live = self._live_runs.runs.get(run_id)
         if live is not None:

@@ -38,11 +38,17 @@ def locks(
 
 def prune(
     keep: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help=f"Keep the newest N runs (default: {KEPT}).")
+        int | None,
+        typer.Option(min=0, metavar="N", help=f"Remove all runs but the newest N (without --older-than: {KEPT})."),
     ] = None,
     older_than: Annotated[
         float | None,
-        typer.Option(min=0, max=36_500, metavar="DAYS", help="Remove runs that ended more than this many days ago."),
+        typer.Option(
+            min=0,
+            max=36_500,
+            metavar="DAYS",
+            help="Remove runs that ended more than this many days ago, whatever --keep says.",
+        ),
     ] = None,
     interrupted: Annotated[
         bool, typer.Option("--interrupted", help="Also remove interrupted runs (they can no longer be resumed).")

@@ -130,6 +130,7 @@ def test_a_failed_run_has_exit_code_1_and_says_why(project: Path) -> None:
         (("run", "/hello", "--executor", "simulate", "--max-duration-seconds", "1e300"), "INVALID_LIMIT"),
         (("status", "r-nothing"), "RUN_NOT_FOUND"),
         (("status",), "RUN_NOT_FOUND"),
+        (("report",), "`orchestrate commands`"),
         (("cancel", "r-nothing"), "RUN_NOT_FOUND"),
         (("resume", "r-nothing"), "RUN_NOT_FOUND"),
     ],
