@@ -45,7 +45,7 @@ from engine.api.port import Request, open_ordinary
 from engine.api.results import run_result
 from engine.api.todo_updates import TodoUpdates
 from engine.errors import StateError
-from engine.executors.simulate import parse_fault, parse_value, values_by_node
+from engine.executors.simulate import faults_by_place, parse_fault, parse_value, values_by_node
 from engine.ids import RunId
 from engine.run.events import Limits
 from engine.run.limits import checked
@@ -219,8 +219,8 @@ class OrchestrationEngine:
                     max_duration_seconds=max_duration_seconds,
                 )
             ),
-            faults=dict(parse_fault(text) for text in fail),
-            values=values_by_node(parse_value(text) for text in given),
+            faults=faults_by_place(map(parse_fault, fail)),
+            values=values_by_node(map(parse_value, given)),
             seed=seed,
         )
         async with self._opened() as place:

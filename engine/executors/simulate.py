@@ -111,6 +111,20 @@ def parse_fault(text: str) -> tuple[tuple[NodeId, int | None], Fault]:
     return (NodeId(node), int(number) if colon else None), fault
 
 
+def faults_by_place(
+    faults: Iterable[tuple[tuple[NodeId, int | None], Fault]],
+) -> dict[tuple[NodeId, int | None], Fault]:
+    """The results of `parse_fault` as the executor takes them. Raises `InputError` if two are for one place."""
+    table: dict[tuple[NodeId, int | None], Fault] = {}
+    for place, fault in faults:
+        if place in table:
+            node, number = place
+            where = f'node "{node}"' if number is None else f'attempt {number} of node "{node}"'
+            raise InputError(f"two failures are given for {where}", code="INVALID_FAULT", hint="Give one of them.")
+        table[place] = fault
+    return table
+
+
 def parse_value(text: str) -> tuple[NodeId, str, Any]:
     """Node, key and value that `--set` spells as NODE.KEY=JSON."""
     place, equals, raw = text.partition("=")
@@ -128,8 +142,11 @@ def parse_value(text: str) -> tuple[NodeId, str, Any]:
 
 
 def values_by_node(values: Iterable[tuple[NodeId, str, Any]]) -> dict[NodeId, dict[str, Any]]:
-    """The results of `parse_value` as the executor takes them; a later value of the same key wins."""
+    """The results of `parse_value` as the executor takes them. Raises `InputError` if two are for one output."""
     table: dict[NodeId, dict[str, Any]] = {}
     for node, key, value in values:
-        table.setdefault(node, {})[key] = value
+        of_node = table.setdefault(node, {})
+        if key in of_node:
+            raise InputError(f"two values are given for {node}.{key}", code="INVALID_VALUE", hint="Give one of them.")
+        of_node[key] = value
     return table

@@ -20,10 +20,11 @@ def arguments_of(pairs: list[str] | None, text: str | None) -> str | dict[str, A
         name, equals, value = pair.partition("=")
         if not name.rstrip(":") or not equals:
             raise InputError(f'"{pair}" is not NAME=VALUE', code="INVALID_ARGUMENT", hint="Write --arg NAME=VALUE.")
-        if name.endswith(":"):
-            given[name[:-1]] = _json(name[:-1], value)
-        else:
-            given[name] = value
+        plain = name.removesuffix(":")
+        if plain in given:
+            hint = f'Give it once; a list is --arg \'{plain}:=["one", "two"]\'.'
+            raise InputError(f'the argument "{plain}" is given twice', code="INVALID_ARGUMENT", hint=hint)
+        given[plain] = value if plain == name else _json(plain, value)
     return given
 
 

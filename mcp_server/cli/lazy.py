@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.executors.simulate import parse_fault, parse_value, values_by_node
+    from engine.executors.simulate import faults_by_place, parse_fault, parse_value, values_by_node
     from engine.runtime.live_runs import log
     from engine.storage.attempt_logs import LogReader
     from engine.storage.copies import runs_of
@@ -38,6 +38,7 @@ _HOMES = {
     "attempts_of": "mcp_server.project.nodes",
     "RunRequest": "mcp_server.project.project",
     "faults": "engine.storage.database",
+    "faults_by_place": "engine.executors.simulate",
     "find_node": "mcp_server.project.nodes",
     "keys_of": "mcp_server.project.outputs",
     "notable_outputs": "mcp_server.project.outputs",
@@ -73,6 +74,7 @@ __all__ = [
     "RunRequest",
     "attempts_of",
     "faults",
+    "faults_by_place",
     "find_node",
     "html_report",
     "in_words",

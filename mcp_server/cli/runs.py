@@ -108,8 +108,8 @@ def run(
                 max_attempts_total=max_attempts_total,
                 max_duration_seconds=max_duration_seconds,
             ),
-            faults=dict(lazy.parse_fault(text) for text in fail or ()),
-            values=lazy.values_by_node(lazy.parse_value(text) for text in set_ or ()),
+            faults=lazy.faults_by_place(map(lazy.parse_fault, fail or ())),
+            values=lazy.values_by_node(map(lazy.parse_value, set_ or ())),
         )
     finish(_run(request, detach=detach, as_json=as_json))
 

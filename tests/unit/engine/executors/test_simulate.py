@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.executors.port import OutputSpec, WorkOrder
-from engine.executors.simulate import Fault, SimulateExecutor, parse_fault, parse_value, values_by_node
+from engine.executors.simulate import Fault, SimulateExecutor, faults_by_place, parse_fault, parse_value, values_by_node
 from engine.ids import NodeId
 from engine.model.agent import Agent
 from engine.model.policy import FailureKind
@@ -140,9 +140,21 @@ def test_a_fault_that_cannot_be_read_says_how_to_write_it(text: str) -> None:
     assert caught.value.hint
 
 
-def test_values_are_read_and_the_last_of_a_key_wins() -> None:
-    texts = ["a.x=1", 'a.y.z={"k": [true]}', "a.x=2", 'deploy/b.u="a=b"']
-    assert values_by_node(map(parse_value, texts)) == {"a": {"x": 2, "y.z": {"k": [True]}}, "deploy/b": {"u": "a=b"}}
+def test_values_are_read() -> None:
+    texts = ["a.x=1", 'a.y.z={"k": [true]}', 'deploy/b.u="a=b"']
+    assert values_by_node(map(parse_value, texts)) == {"a": {"x": 1, "y.z": {"k": [True]}}, "deploy/b": {"u": "a=b"}}
+
+
+def test_of_two_values_or_failures_for_one_place_neither_is_left_out_in_silence() -> None:
+    with pytest.raises(InputError) as caught:
+        values_by_node(map(parse_value, ["a.x=1", "b.x=1", "a.x=2"]))
+    assert (caught.value.code, caught.value.message) == ("INVALID_VALUE", "two values are given for a.x")
+    faults = faults_by_place(map(parse_fault, ["a=error", "a:1=timeout", "a:2=error", "b:1=error"]))
+    assert [place for place, _ in faults.items()] == [("a", None), ("a", 1), ("a", 2), ("b", 1)]
+    for text, where in (("a=timeout", 'node "a"'), ("a:2=timeout", 'attempt 2 of node "a"')):
+        with pytest.raises(InputError) as caught:
+            faults_by_place([*faults.items(), parse_fault(text)])
+        assert (caught.value.code, caught.value.message) == ("INVALID_FAULT", f"two failures are given for {where}")
 
 
 @pytest.mark.parametrize("text", ["", "a=1", ".x=1", "a.=1", "a.x", "a.x=text"])
