@@ -32,7 +32,7 @@ WAITS = {
     WaitReason.INTERVAL: "the next iteration",
     WaitReason.DECISION: "a decision",
 }
-"""What a node waits for, in words for a user."""
+"""The reasons why a node waits, in words for a user."""
 
 
 def pop_ready(run: Run) -> NodeState | None:

@@ -77,7 +77,7 @@ def _entry(entries: object, project: Path, of_user: object, of_project: object) 
 
 
 def _listed(name: str, market: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the marketplace says of the plugin *name*, and its folder for plugins as `pluginRoot`."""
+    """The entry of the plugin *name* in its marketplace, with the marketplace's folder for plugins as `pluginRoot`."""
     place = market.get("installLocation")
     listing = _json(Path(place) / ".claude-plugin" / "marketplace.json") if isinstance(place, str) else {}
     plugins = listing.get("plugins")

@@ -126,14 +126,15 @@ def test_claude_code_is_named_with_its_version(
 
 
 def test_a_program_that_the_project_names_is_not_started_before_a_yes(project: Path) -> None:
-    (project / "mine.sh").write_text("#!/bin/sh\ntouch marker\necho 9.9.9\n", encoding="utf-8")
+    (project / "mine.sh").write_text('#!/bin/sh\ntouch "$0.started"\necho 9.9.9\n', encoding="utf-8")
     (project / "mine.sh").chmod(0o755)
     (project / ".claude/orchestration.toml").write_text('claude_program = "./mine.sh"\n', encoding="utf-8")
     [(state, text)] = examined(project).of("claude")
     assert (state, "waits for your yes" in text) == ("note", True)
-    assert not (project / "marker").exists()
+    assert not (project / "mine.sh.started").exists()
     assert orchestrate(project, "trust", "--yes").exit_code == 0
     assert "9.9.9" in examined(project).of("claude")[0][1]
+    assert (project / "mine.sh.started").exists(), "or the test shows nothing"
 
 
 def test_agents_that_cannot_run_are_named_with_the_reason(project: Path) -> None:

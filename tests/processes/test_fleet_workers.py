@@ -81,7 +81,7 @@ def test_a_worker_whose_port_for_probes_is_in_use_says_so(yard: Yard) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        worker = yard.start_worker("w1", "--health", str(taken.getsockname()[1]), says="address already in use")
+        worker = yard.start_worker("w1", "--health", str(taken.getsockname()[1]), says="PORT_UNUSABLE")
     assert "Traceback" not in worker.log.read_text()
     worker.terminate()
 

@@ -280,6 +280,21 @@ def check_successes(story: ByHand) -> None:
             assert not done[event.node]
 
 
+def has_begun(story: ByHand, name: NodeId) -> bool:
+    """Whether an agent has begun to do the work of a node, or of one inside it, since that was last reset."""
+    never = {
+        (event.node, event.number) for event in story.events if isinstance(event, ev.AttemptFailed) and not event.begun
+    }
+    begun: set[NodeId] = set()
+    for event in story.events:
+        if isinstance(event, ev.NodeReset):
+            begun.discard(event.node)
+        elif isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
+            begun |= set() if (event.node, event.number) in never else {event.node}
+    agents = (other for other in begun if story.run.nodes[other].plan.kind is NodeKind.AGENT)
+    return any(other == name or is_inside(other, name) for other in agents)
+
+
 def is_forward(story: ByHand, event: ev.AttemptSucceeded) -> bool:
     """Whether *event* ends an attempt at the node's work."""
     [role] = {
@@ -318,7 +333,7 @@ def check_undoing(story: ByHand) -> None:
     undone: list[str] = []
     for event in story.events:
         if isinstance(event, ev.NodeReset):
-            undone = [name for name in undone if name != event.node]
+            undone = [name for name in undone if name != event.node and not is_inside(NodeId(name), event.node)]
         elif isinstance(event, ev.AttemptSucceeded) and not is_forward(story, event):
             assert event.node not in undone
             undone.append(event.node)
@@ -335,7 +350,8 @@ def check_undoing(story: ByHand) -> None:
         kind = cause.failure.kind if cause.failure is not None else FailureKind.CANCEL
         for node in run.nodes.values():
             undo = node.plan.compensation
-            if node.started_at is not None and undo is not None and undo.type in UNDOING and kind in undo.on:
+            undone_then = undo is not None and undo.type in UNDOING and kind in undo.on
+            if node.started_at is not None and undone_then and has_begun(story, node.plan.id):
                 assert node.status in {NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}, node.plan.id
 
 
