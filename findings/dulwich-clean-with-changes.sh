@@ -10,16 +10,16 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check "dulwich==1.2.21"
-mkdir -p "$folder/work/shared"
-cd "$folder/work"
+mkdir -p "$folder/tree/common"
+cd "$folder/tree"
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 echo "echo done" >run.sh
-echo "text" >shared/notes.txt
+echo "text" >common/notes.txt
 git init --quiet
 git add .
 git -c user.name=a -c user.email=a@b commit --quiet --message "Begin"
 chmod +x run.sh
-ln -s shared to-folder
+ln -s common to-folder
 "$folder/venv/bin/python" - <<'PYTHON'
 import os
 import subprocess

@@ -9,8 +9,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check "dulwich==1.2.21"
-mkdir "$folder/work" "$folder/by-dulwich" "$folder/by-git"
-cd "$folder/work"
+mkdir "$folder/tree" "$folder/by-dulwich" "$folder/by-git"
+cd "$folder/tree"
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
 git init --quiet
