@@ -113,6 +113,7 @@ def fleet(
         file = state or Path.home() / ".local" / "state" / "orchestration-mcp" / "fleet.sqlite3"
         made(file.parent)
         lab.check_port(port)
+        lab.check_state(file)
         command = lab.server_command(port=port, file=file, listen=listen)
         console.notes.print(f"the fleet's server listens on {listen}:{port}; Ctrl+C ends it", soft_wrap=True)
         lab.run_server(command)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
-from engine.errors import EnvironmentFault, InputError
+from engine.errors import EnvironmentFault, InputError, StateError
 from engine.executors.fleet.sealing import KEY_VARIABLE, parse_key
+from mcp_server.fleet.supervisor import unusable
 from mcp_server.project.loopback import loopback
 from registry.packaged.extras import how_to_install
 
@@ -88,6 +91,25 @@ def check_port(port: int) -> None:
             hint=f"It may be a server of a fleet: `orchestrate fleet status --connect 127.0.0.1:{port}` shows that. "
             "A second one needs `--port` and `--state` of its own.",
         ) from None
+
+
+def check_state(file: Path) -> None:
+    """Make *file* if it does not exist.
+
+    Raises `StateError` (FLEET_STATE_IN_USE) if a server has it open, `EnvironmentFault` (FILE_UNWRITABLE) if none could
+    keep its state there. The server itself says both in the words of its database, after ours that it listens.
+    """
+    try:
+        with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as state:
+            state.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise StateError(
+                f"another server keeps its state in {file}",
+                code="FLEET_STATE_IN_USE",
+                hint="Use that server, or give this one a file of its own with `--state`.",
+            ) from None
+        raise unusable(f"file {file}", str(error)) from error
 
 
 def run_server(command: list[str]) -> NoReturn:

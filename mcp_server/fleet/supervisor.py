@@ -52,7 +52,7 @@ async def supervise(options: Options, tell: Callable[[str], None]) -> int:
             hint="Give each worker a folder of its own.",
         ) from None
     except OSError as error:
-        raise _unwritable(state, error) from error
+        raise unusable(f"folder {state}", error.strerror) from error
     try:
         return await _keep(structs.replace(options, notes=str(state)), tell)
     finally:
@@ -71,13 +71,14 @@ def made(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unusable(f"folder {folder}", error.strerror) from error
     return folder
 
 
-def _unwritable(folder: Path, error: OSError) -> EnvironmentFault:
+def unusable(place: str, why: str | None) -> EnvironmentFault:
+    """FILE_UNWRITABLE for *place*, such as `folder /tmp`."""
     return EnvironmentFault(
-        f"the folder {folder} cannot be used: {error.strerror}",
+        f"the {place} cannot be used: {why}",
         code="FILE_UNWRITABLE",
         hint="Free some disk space, or choose a writable folder: XDG_STATE_HOME for a worker, `--state` for a server.",
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,11 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab, "run_server", lambda _command: sys.exit(0))
 
 
+def free_port() -> int:
+    with loopback() as (_taken, port):
+        return port
+
+
 @pytest.mark.usefixtures("no_server")
 def test_a_port_that_is_taken_is_said_before_the_server_is_started(tmp_path: Path) -> None:
     with loopback() as (_taken, port):
@@ -88,6 +95,32 @@ def test_a_port_that_is_taken_is_said_before_the_server_is_started(tmp_path: Pat
     assert refused.exit_code == 2
     assert f"PORT_UNUSABLE: port {port} cannot be used" in refused.stderr
     assert f"orchestrate fleet status --connect 127.0.0.1:{port}" in refused.stderr
+    assert "listens on" not in refused.stderr
+
+
+@pytest.mark.usefixtures("no_server")
+def test_a_state_that_a_server_has_open_is_said_before_a_second_one_is_started(tmp_path: Path) -> None:
+    file = tmp_path / "state.sqlite3"
+    words = ("fleet", "up", "--port", str(free_port()), "--state", str(file))
+    with closing(sqlite3.connect(file, isolation_level=None)) as first:
+        for pragma in lab.PRAGMAS:
+            first.execute(f"PRAGMA {pragma}")
+        first.execute("CREATE TABLE queues (name)")
+        refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert f"FLEET_STATE_IN_USE: another server keeps its state in {file}" in refused.stderr
+    assert "listens on" not in refused.stderr
+    assert CliRunner().invoke(app, words).exit_code == 0
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize("what", ["a folder", "a text"])
+def test_a_state_that_no_server_could_use_is_said_before_it_is_started(tmp_path: Path, what: str) -> None:
+    file = tmp_path / "state"
+    file.mkdir() if what == "a folder" else file.write_text("a text, and not a database" * 100)
+    refused = CliRunner().invoke(app, ("fleet", "up", "--port", str(free_port()), "--state", str(file)))
+    assert refused.exit_code == 2
+    assert f"FILE_UNWRITABLE: the file {file} cannot be used: " in refused.stderr
     assert "listens on" not in refused.stderr
 
 
