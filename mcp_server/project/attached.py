@@ -73,7 +73,7 @@ async def _trace(engine: Engine, asked: Wanted, stack: contextlib.AsyncExitStack
     except ImportError as error:
         text = "traces and metrics need packages that are not installed: %s. %s"
         log.warning(text, error.name, how_to_install("otel"))
-    except ValueError as error:  # of a variable
+    except (RuntimeError, ValueError) as error:  # of a variable
         log.warning("there are no traces and metrics, because a variable of OpenTelemetry is not valid: %s", error)
     else:
         telemetry.attach(engine)

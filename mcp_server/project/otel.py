@@ -19,6 +19,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import requests
 from msgspec import structs
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http import metric_exporter, trace_exporter
@@ -189,7 +190,7 @@ class _Spans(trace_exporter.OTLPSpanExporter):
     """The exporter of spans, which says of a failure only that, and once."""
 
     def __init__(self, once: _Once) -> None:
-        super().__init__()
+        super().__init__(session=_session())
         self._once = once
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -204,7 +205,7 @@ class _Metrics(metric_exporter.OTLPMetricExporter):
     """The exporter of metrics, likewise."""
 
     def __init__(self, once: _Once) -> None:
-        super().__init__()
+        super().__init__(session=_session())
         self._once = once
 
     def export(self, *args: Any, **options: Any) -> MetricExportResult:  # noqa: ANN401 - the SDK's
@@ -213,6 +214,24 @@ class _Metrics(metric_exporter.OTLPMetricExporter):
         if result is not MetricExportResult.SUCCESS:
             self._once.say("metrics")
         return result
+
+
+def _session() -> requests.Session | None:
+    """What sends; None if a variable names a session, which the SDK then loads.
+
+    A redirect is an error for it: the SDK would neither follow it nor say that nothing arrives.
+    """
+    if any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ):
+        return None
+    session = requests.Session()
+    session.hooks["response"].append(_refuse_redirect)
+    return session
+
+
+def _refuse_redirect(response: requests.Response, *_args: object, **_options: object) -> None:
+    if 300 <= response.status_code < 400:  # noqa: PLR2004 - the numbers of HTTP
+        response.close()
+        raise requests.RequestException(f"redirected: {response.status_code}")
 
 
 def _silence() -> None:

@@ -125,8 +125,11 @@ async def test_a_run_ends_while_the_collector_takes_nothing(
     ]
 
 
-async def test_a_collector_that_refuses_is_named_once(collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
-    collector.status = 400
+@pytest.mark.parametrize("status", [400, 308], ids=["refuses", "redirects"])
+async def test_a_collector_that_takes_nothing_is_named_once(
+    collector: Collector, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    collector.status = status
     await exported()
     assert len([record for record in caplog.records if "cannot be exported" in record.message]) == 1
     assert [record for record in caplog.records if record.name.startswith("opentelemetry")] == []
@@ -137,9 +140,14 @@ async def test_a_collector_that_refuses_is_named_once(collector: Collector, capl
     [
         (["opentelemetry", "mcp_server.project.otel"], {}, 'They come with the extra "otel"'),
         ([], {"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "a variable of OpenTelemetry is not valid"),
+        (
+            [],
+            {"OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": "absent"},
+            "a variable of OpenTelemetry is not valid",
+        ),
         ([], {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none"}, "only otlp is exported"),
     ],
-    ids=["not installed", "not valid", "console"],
+    ids=["not installed", "not valid", "no such session", "console"],
 )
 async def test_what_cannot_be_done_is_said_and_runs_go_on(
     tmp_path: Path,
