@@ -111,7 +111,7 @@ class Frame(NamedTuple):
 
 
 class LiveTree:
-    """Shows a run live if stderr is a terminal; otherwise prints a line for each change of a node.
+    """Shows a run live if stderr is a terminal that can be drawn on; otherwise prints a line for each change of a node.
 
     A live run is ahead of its journal: call `frame` inside `Engine.read`, and `show` on what that returns.
     """
@@ -125,7 +125,7 @@ class LiveTree:
 
     def __enter__(self) -> Self:
         """Start to show, below the present output: a display that was stopped would overwrite what came after it."""
-        if notes.is_terminal:
+        if notes.is_terminal and not notes.is_dumb_terminal:
             self._live = Live(
                 console=notes,
                 refresh_per_second=FRAMES,
@@ -138,7 +138,7 @@ class LiveTree:
 
     def frame(self, view: View, *, last: bool) -> Frame | None:
         """The frame for *view*; None if there was one just now, and this is not the *last*."""
-        if not notes.is_terminal:
+        if self._live is None:
             changes = [
                 (name, standing(node), line(view.run, node, view.now, view.estimates))
                 for name, node in view.run.nodes.items()
@@ -162,9 +162,10 @@ class LiveTree:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Leave the last state on the screen, unless there was an error."""
         if self._live is not None:
-            self._live.stop()
+            last, self._tree = self._tree, Tree("", hide_root=True)
+            self._live.stop()  # it draws once more, in full: of a tree higher than the screen the top would stay there
             if error is None:
-                notes.print(self._tree)
+                notes.print(last)
 
 
 def failure_lines(run: Run) -> Iterable[str]:

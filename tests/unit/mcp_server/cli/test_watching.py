@@ -62,6 +62,35 @@ async def test_what_was_never_recorded_is_never_shown(
     assert ("Do b (completed" in screen.getvalue()) is (fault is None)
 
 
+class Slow:
+    """Works for longer than it takes to be looked at."""
+
+    async def execute(self, _order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
+        await pause(1)
+        return Outcome()
+
+
+async def watched(monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:  # noqa: ANN401 - those of a Console
+    """What is written about a run of two nodes from its start to its end."""
+    screen = io.StringIO()
+    monkeypatch.setattr(console, "notes", Console(file=screen, color_system=None, width=100, **options))
+    async with engine_on(FailingStorage(), Slow(), owner=Alone()) as engine:
+        run = await engine.start(plan(TWO, agents=(WORKER,)))
+        await asyncio.wait_for(watch(engine, run, console.LiveTree()), 60)
+    return screen.getvalue()
+
+
+async def test_a_tree_that_is_higher_than_the_screen_is_left_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = await watched(monkeypatch, force_terminal=True, height=3)
+    assert written.count("Do b (completed") == 1
+
+
+async def test_a_terminal_that_cannot_be_drawn_on_gets_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    dumb = await watched(monkeypatch, force_terminal=True, _environ={"TERM": "dumb"})
+    assert "⚙️ Do a... (in progress" in dumb
+    assert dumb == await watched(monkeypatch)
+
+
 class Pretended(Alone):
     """An owner that takes all others for alive."""
 
