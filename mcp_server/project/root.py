@@ -39,5 +39,9 @@ def notes_on(found: FoundRoot) -> list[str]:
 def _folder(named: str | Path) -> Path:
     folder = Path(named).expanduser()
     if not folder.is_dir():
-        raise NotFound(f'the project "{folder}" is not a directory', code="PROJECT_NOT_FOUND")
+        raise NotFound(
+            f'the project "{folder}" is not a directory',
+            code="PROJECT_NOT_FOUND",
+            hint=f"Correct `orchestrate --project DIR`, or {PROJECT_VARIABLE} in the environment of the server.",
+        )
     return folder.resolve()

@@ -125,6 +125,8 @@ def test_a_project_that_is_named_is_taken_as_it_is(home: Path, deep: Path, monke
         with pytest.raises(NotFound) as caught:
             find_root(deep / "missing")
         assert caught.value.code == "PROJECT_NOT_FOUND"
+        assert caught.value.hint is not None
+        assert PROJECT_VARIABLE in caught.value.hint, "in a client's settings nothing else says where it was named"
 
 
 def test_the_folder_that_claude_code_started_in_is_searched_from_and_that_of_a_person_is_not(
