@@ -62,20 +62,42 @@ FRAMES = 8
 """Frames per second of a live run."""
 
 
-def tree(view: View, spinner: Spinner | None = None) -> Tree:
-    """A run as a tree of phases and nodes."""
+def tree(view: View, spinner: Spinner | None = None, *, rows: int | None = None) -> Tree:
+    """A run as a tree of phases and nodes, where it can be within *rows*: see `_folded`."""
     root = Tree(Text(headline(view.run, view.now, view.estimates)), guide_style="dim")
+    phases = phases_of_file(view.run)
+    folded = set[int]() if rows is None else _folded(view.run, phases, rows)
     number = 0
-    for phase in phases_of_file(view.run):
+    for phase in phases:
         if phase.plan.group is None:
             number += 1
-        branch = root.add(Text(f"Phase {number}: {clean(phase.plan.name)}", style=_phase_style(phase)))
+        label = f"Phase {number}: {clean(phase.plan.name)}"
+        if phase.plan.index in folded:
+            total = len(phase.plan.nodes)
+            root.add(Text(f"{label} ({total - phase.unsettled}/{total})", style=_phase_style(phase)))
+            continue
+        branch = root.add(Text(label, style=_phase_style(phase)))
         for name in phase.plan.nodes:
             branch.add(_node(view, view.run.nodes[name], spinner))
     for lock in view.locks:
         if lock.waits_for:
             root.add(Text(clean(f"🔒 {lock}"), style="yellow"))
     return root
+
+
+def _folded(run: Run, phases: Sequence[PhaseState], rows: int) -> set[int]:
+    """The phases to show without their nodes, so that what is at work is in view: over ones, then the last to come."""
+    busy = {run.nodes[name].plan.phase for name in (*run.undoing, *run.waits, *run.live)}
+    over = [phase for phase in phases if phase.ended_at is not None and phase.plan.index not in busy]
+    to_come = [phase for phase in reversed(phases) if phase.opened_at is None]
+    surplus = 1 + sum(1 + len(phase.plan.nodes) for phase in phases) - rows
+    found: set[int] = set()
+    for phase in (*over, *to_come):
+        if surplus <= 0:
+            break
+        found.add(phase.plan.index)
+        surplus -= len(phase.plan.nodes)
+    return found
 
 
 def _phase_style(phase: PhaseState) -> str:
@@ -149,7 +171,7 @@ class LiveTree:
         if not last and now - self._drawn < 1 / FRAMES:
             return None
         self._drawn = now
-        return Frame(tree(view, self._spinner), ())
+        return Frame(tree(view, self._spinner, rows=None if last else notes.height), ())
 
     def show(self, frame: Frame) -> None:
         """Show *frame*, which is durable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.console import Console
 from engine.errors import EnvironmentFault
 from engine.executors.port import Outcome
 from engine.ids import OwnerId
+from engine.model.policy import Failure, FailureKind
 from engine.run.events import RunStatus
 from engine.runtime.clock import VirtualLoop
 from engine.service import Engine
@@ -20,8 +21,12 @@ from engine.storage.port import Batch, Message
 from engine.views.status import questions, waits_for_people
 from mcp_server.cli import console
 from mcp_server.cli.watch import SILENT_SECONDS, until_over, watch
+from tests.support.by_hand import rollback
 from tests.support.definitions import Raw, command, node, phase, plan
 from tests.unit.engine.runtime.test_live_runs import TWO, WORKER, Alone, FailingStorage, engine_on, pause
+
+if TYPE_CHECKING:
+    from engine.service import View
 
 
 @pytest.fixture
@@ -62,12 +67,15 @@ async def test_what_was_never_recorded_is_never_shown(
     assert ("Do b (completed" in screen.getvalue()) is (fault is None)
 
 
+BROKEN = Failure(FailureKind.ERROR, "BROKEN", "it broke")
+
+
 class Slow:
     """Works for longer than it takes to be looked at."""
 
-    async def execute(self, _order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
+    async def execute(self, order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
         await pause(1)
-        return Outcome()
+        return Outcome(failure=BROKEN if order.node == "last" else None)
 
 
 async def watched(monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:  # noqa: ANN401 - those of a Console
@@ -83,6 +91,44 @@ async def watched(monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:  # no
 async def test_a_tree_that_is_higher_than_the_screen_is_left_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written = await watched(monkeypatch, force_terminal=True, height=3)
     assert written.count("Do b (completed") == 1
+
+
+async def test_where_a_tree_is_too_high_what_is_over_and_what_is_to_come_is_folded() -> None:
+    names = ("one", "two", "three")
+    phases = [phase(name, *(node(f"{name}-{number}") for number in range(4))) for name in names]
+    seen = []
+    async with engine_on(FailingStorage(), Slow(), owner=Alone()) as engine:
+        run = await engine.start(plan(command(*phases), agents=(WORKER,)))
+        await pause(0.5)
+        for name in names:
+            lines = await engine.read(run, lambda view: drawn(view, rows=9))
+            assert sum(f"Do {name}-" in line and "in progress" in line for line in lines) == 4
+            seen.append([line[4:] for line in lines if "/4)" in line])
+            whole = await engine.read(run, lambda view: drawn(view, rows=16))
+            assert len(whole) == 16
+            await pause(1)
+    assert seen == [
+        ["Phase 2: Two (0/4)", "Phase 3: Three (0/4)"],
+        ["Phase 1: One (4/4)", "Phase 3: Three (0/4)"],
+        ["Phase 1: One (4/4)", "Phase 2: Two (4/4)"],
+    ]
+
+
+async def test_a_phase_that_is_rolled_back_is_not_folded() -> None:
+    steps = [node(f"one-{number}", compensation=rollback()) for number in range(4)]
+    phases = [phase("one", *steps), phase("two", node("last"))]
+    async with engine_on(FailingStorage(), Slow(), owner=Alone()) as engine:
+        run = await engine.start(plan(command(*phases), agents=(WORKER,)))
+        await pause(2.5)
+        lines = await engine.read(run, lambda view: drawn(view, rows=4))
+    assert any("rolling back" in line for line in lines)
+
+
+def drawn(view: View, *, rows: int) -> list[str]:
+    """The lines of the tree of *view* for a screen of so many *rows*."""
+    screen = io.StringIO()
+    Console(file=screen, width=100).print(console.tree(view, rows=rows))
+    return screen.getvalue().splitlines()
 
 
 async def test_a_terminal_that_cannot_be_drawn_on_gets_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
