@@ -26,7 +26,7 @@ from engine.views.folding import ASKING, WHOLE_LIST_BYTES, sections
 from engine.views.progress import estimate_of, fold_of, item_name, nodes_of_file, phases_of_file, progress
 from engine.views.status import failures, questions, redo_of, warnings_of
 from engine.views.timeline import closing, critical_path, end_of, ending
-from engine.views.todos import TodoOptions, subject
+from engine.views.todos import MAX_TASK_LENGTH, TodoOptions, subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -89,6 +89,10 @@ class Node(Part, frozen=True, kw_only=True):
     asks: bool = False
     """A person has to answer."""
     tries: tuple[Try, ...] = ()
+    took_ms: int | None = None
+    """How long it was under way, without its rollback; absent while it is."""
+    idle_ms: int = 0
+    """How long the run had no process while it was under way."""
     attempts: int = 0
     error: str | None = None
     skipped: str | None = None
@@ -104,6 +108,7 @@ class Phase(Part, frozen=True, kw_only=True):
 
     id: str
     name: str
+    """That of items and iterations is the task of their node, cut as for a list."""
     after: int | None = None
     group: str | None = None
     """The node that it is inside of; absent at the top level."""
@@ -112,6 +117,7 @@ class Phase(Part, frozen=True, kw_only=True):
     total: int
     opened_ms: int | None = None
     ended_ms: int | None = None
+    idle_ms: int = 0
 
 
 class Ask(Part, frozen=True, kw_only=True):
@@ -149,7 +155,9 @@ class Head(Part, frozen=True, kw_only=True):
     ended: bool = False
     created_at: str
     total_ms: int | None = None
-    """How long it took, once it has ended."""
+    """The time from the request to its end, once it has ended."""
+    idle_ms: int = 0
+    """The part of that in which it had no process, which does not count as its time."""
     done: int
     total: int
     message: str | None = None
@@ -180,11 +188,8 @@ def run_document(run: Run, now: datetime, learned: Mapping[str, float], warnings
     document = Document(
         run=_head(run, until),
         phases={str(index): _phase(run, phases[index], until) for index in sorted(phases)},
-        nodes={node.plan.id: _node(run, node, learned, critical) for node in nodes},
-        questions=tuple(
-            Ask(node=one.node, text=cut(shown(one.text), MAX_MESSAGE_LENGTH), answers=one.answers)
-            for one in questions(run)
-        ),
+        nodes={node.plan.id: _node(run, node, learned, critical, until) for node in nodes},
+        questions=tuple(Ask(node=one.node, text=shown(one.text), answers=one.answers) for one in questions(run)),
         failures=tuple(_failures(run)),
         warnings=tuple(shown(text) for text in warnings_of(run, warnings)[:MAX_WARNINGS]),
         todos=tuple(
@@ -235,6 +240,7 @@ def _head(run: Run, until: datetime) -> Head:
         ended=run.ended,
         created_at=run.created_at.isoformat(timespec="milliseconds"),
         total_ms=milliseconds(until - run.created_at) if run.ended else None,
+        idle_ms=_idle(run, run.created_at, until),
         done=count.done,
         total=count.total,
         message=cut(shown(run.message), MAX_MESSAGE_LENGTH) or None,
@@ -255,20 +261,24 @@ def _can(run: Run) -> Iterator[str]:
 def _phase(run: Run, phase: PhaseState, until: datetime) -> Phase:
     plan = phase.plan
     over = run.ended and run.status is not RunStatus.INTERRUPTED and phase.opened_at is not None
+    end = closing(run, phase, until) if over else phase.ended_at
     return Phase(
         id=plan.id,
-        name=shown(plan.name),
+        name=shown(plan.name) if plan.host is None else cut(shown(plan.name), MAX_TASK_LENGTH),
         after=plan.after,
         group=plan.group,
         limit=plan.limit,
         done=len(plan.nodes) - phase.unsettled,
         total=len(plan.nodes),
         opened_ms=_since(run, phase.opened_at),
-        ended_ms=_since(run, closing(run, phase, until) if over else phase.ended_at),
+        ended_ms=_since(run, end),
+        idle_ms=_idle(run, phase.opened_at, end or until),
     )
 
 
-def _node(run: Run, node: NodeState, learned: Mapping[str, float], critical: frozenset[NodeId]) -> Node:
+def _node(
+    run: Run, node: NodeState, learned: Mapping[str, float], critical: frozenset[NodeId], until: datetime
+) -> Node:
     plan = node.plan
     status = standing(node)
     cut_off = run.status is RunStatus.INTERRUPTED and status in {NodeStatus.RUNNING, NodeStatus.COMPENSATING}
@@ -290,6 +300,8 @@ def _node(run: Run, node: NodeState, learned: Mapping[str, float], critical: fro
         waiting_for=cut(shown(waits), MAX_MESSAGE_LENGTH) if waits else None,
         asks=node.waiting is not None and node.waiting.reason in ASKING and not run.ended,
         tries=tuple(_try(run, record) for record in node.attempts[-MAX_TRIES:] if record.started_at is not None),
+        took_ms=milliseconds(run.lived(node.started_at, node.ended_at)) if node.started_at and node.ended_at else None,
+        idle_ms=_idle(run, node.started_at, until) if node.ended_at is None else 0,
         attempts=len(node.forward),
         error=f"{failure.code}: {cut(shown(failure.message), MAX_MESSAGE_LENGTH)}" if failure is not None else None,
         skipped=cut(shown(node.skip_message), MAX_MESSAGE_LENGTH) if node.skip_message else None,
@@ -334,6 +346,10 @@ def _try(run: Run, record: AttemptRecord) -> Try:
 
 def _is_cancelled(record: AttemptRecord) -> bool:
     return record.failure is not None and record.failure.kind is FailureKind.CANCEL
+
+
+def _idle(run: Run, start: datetime | None, end: datetime) -> int:
+    return 0 if start is None else max(0, milliseconds(end - start - run.lived(start, end)))
 
 
 def _since(run: Run, at: datetime | None) -> int | None:

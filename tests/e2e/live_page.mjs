@@ -100,6 +100,19 @@ async function keys(chrome, address) {
   await page.context().close();
 }
 
+/** A low window: the panel of a node is longer than it, and a list is longer than the panel shows. */
+async function low(chrome, address) {
+  const page = await opened(chrome, address, { viewport: { width: 1600, height: 420 } });
+  await page.locator(".card").first().waitFor();
+  await page.locator('[data-id="cover"]').click();
+  await page.getByRole("heading", { name: "Attempts" }).waitFor();
+  const task = await page.locator(".panel .task").evaluate((one) => one.clientHeight);
+  const first = await page.locator(".inside li").first().innerText();
+  const undone = await page.locator('[data-id="make"] .note').innerText();
+  seen.low = { task, first, undone };
+  await page.context().close();
+}
+
 /** Two tabs; in one of them a question is answered with a key. */
 async function answers(chrome, address) {
   const one = await opened(chrome, address);
@@ -294,6 +307,7 @@ try {
   await large.locator(".band").first().waitFor();
   await look(large, "large-1600-light");
   await large.context().close();
+  await low(chrome, server.of(runs.listed));
   await answers(chrome, server.of(runs.asking));
   await actions(chrome, server);
   seen.cost = { hundred: await least(chrome, server, runs.hundred), thousand: await least(chrome, server, runs.thousand) };

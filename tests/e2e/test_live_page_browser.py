@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.executors.simulate import parse_fault
 from mcp_server.project.project import RunRequest, open_project
 from tests.interaction.projects import AGENTS, environment, make_project
 from tests.support.browser import chromium
+from tests.support.by_hand import rollback
 from tests.support.definitions import Raw, command, in_place, node, phase
 from tests.support.installed import ORCHESTRATE
 from tests.support.node_tools import TOOLS
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parent / "live_page.mjs"
 SHOTS = "LIVE_PAGE_SHOTS"
 """Names a folder for what the browser shows."""
+LONG = 61
+"""Items of a list, one more than the panel shows."""
 MOST_FOR_TEN_TIMES = 12
 """How much more scripting 1,000 nodes may take than 100."""
 
@@ -53,8 +57,18 @@ def asking() -> Raw:
     return command(
         phase("scan", node("find", agent="lister", context=files), node("lint")),
         phase("work", cover, fix, docs, shaky, continueOnError=True),
-        phase("ship", node("ask", approval={"message": "Deploy it?"}), node("announce", "ask")),
+        phase("ship", node("ask", approval={"message": "Deploy it?\nTo everybody"}), node("announce", "ask")),
         name="/asking",
+    )
+
+
+def listed() -> Raw:
+    """A long list whose last item fails, after a step that is then undone."""
+    return command(
+        phase("first", node("make", compensation=rollback())),
+        phase("second", node("cover", context={"inputs": [{"key": "files"}]}, forEach={"items": "files"})),
+        name="/listed",
+        globalContext={"initial": {"files": list(range(LONG))}},
     )
 
 
@@ -82,7 +96,7 @@ def live_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head = f"---\nname: lister\ndescription: Lists\nexecutor: process\ncommand: {argv}\n---\n"
     (root / ".claude" / "agents" / "lister.md").write_text(head, encoding="utf-8")
     assert {"worker", "failer"} <= AGENTS.keys()
-    for made in (asking(), wide(100, "/hundred"), wide(1000, "/thousand"), wide(300, "/large")):
+    for made in (asking(), listed(), wide(100, "/hundred"), wide(1000, "/thousand"), wide(300, "/large")):
         path = root / ".claude" / "commands" / "v2" / f"{made['name'][1:]}.json"
         path.write_text(json.dumps(made), encoding="utf-8")
     trust_all(root, root / "home")
@@ -111,7 +125,8 @@ async def simulated(project: Path, *commands: str) -> dict[str, str]:
     async with open_project(project, home=project / "home") as found:
         engine = await found.engine()
         for name in commands:
-            one = await found.start(RunRequest(source=f"/{name}", executor="simulate"))
+            faults = dict([parse_fault(f"cover/{LONG}=error")] if name == "listed" else [])
+            one = await found.start(RunRequest(source=f"/{name}", executor="simulate", faults=faults))
             while not (await engine.view(one)).run.ended:
                 await engine.wait(one, 1)
             runs[name] = one
@@ -138,7 +153,7 @@ def killed(project: Path) -> str:
 @pytest.fixture(scope="session")
 def seen(live_project: Path) -> dict[str, Any]:
     """All that a person has seen at the page, in one session of one browser."""
-    runs = asyncio.run(simulated(live_project, "hundred", "thousand", "large", *["hello"] * 4))
+    runs = asyncio.run(simulated(live_project, "hundred", "thousand", "large", "listed", *["hello"] * 4))
     runs["asking"] = run(live_project, "/asking", "--detach")
     runs["failed"] = run(live_project, "/fail")
     runs["killed"] = killed(live_project)
@@ -179,9 +194,20 @@ def test_everything_is_reached_by_keys_and_their_focus_is_seen(seen: dict[str, A
 
 def test_a_question_is_answered_in_place_and_every_tab_sees_the_end(seen: dict[str, Any]) -> None:
     answers = seen["answers"]
-    assert "Deploy it?" in answers["asked"]
+    assert "Deploy it?\nTo everybody" in answers["asked"], "in its lines"
     assert answers["ends"] == ["degraded", "degraded"]
     assert "token" not in answers["url"], "it does not stay in the history"
+
+
+def test_in_a_low_window_a_node_is_shown_with_its_task_and_a_long_list_from_what_failed_on(
+    seen: dict[str, Any],
+) -> None:
+    assert seen["low"]["task"] > 0
+    assert seen["low"]["first"].split() == ["item", str(LONG), "failed"]
+
+
+def test_the_time_of_a_node_that_was_undone_is_that_of_its_work(seen: dict[str, Any]) -> None:
+    assert seen["low"]["undone"] == "1 min 0 s"
 
 
 def test_a_killed_run_is_resumed_and_cancelled_and_a_failed_one_retried_by_their_buttons(seen: dict[str, Any]) -> None:
@@ -195,7 +221,7 @@ def test_a_killed_run_is_resumed_and_cancelled_and_a_failed_one_retried_by_their
 
 
 def test_the_list_is_filtered_and_leads_to_a_run_and_back(seen: dict[str, Any]) -> None:
-    assert (seen["list"]["all"], seen["list"]["running"]) == (10, 1)
+    assert (seen["list"]["all"], seen["list"]["running"]) == (11, 1)
     assert "/runs/r-" in seen["list"]["there"]
 
 

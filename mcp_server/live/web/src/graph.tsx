@@ -142,7 +142,7 @@ function PhaseBand({ band, height }: { band: Band; height: number }) {
   const cell = phase(band.index);
   if (!cell) return null;
   const one = cell.value;
-  const length = one.openedMs !== undefined && one.endedMs !== undefined ? ` · ${time(one.endedMs - one.openedMs)}` : "";
+  const length = one.openedMs !== undefined && one.endedMs !== undefined ? ` · ${time(one.endedMs - one.openedMs - (one.idleMs ?? 0))}` : "";
   return (
     <div
       class={`band${one.openedMs !== undefined && one.endedMs === undefined ? " open" : ""}`}

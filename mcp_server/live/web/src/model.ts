@@ -197,10 +197,11 @@ export function fits(id: string, card: NodeCard, wanted: string): boolean {
 
 export const started = (card: NodeCard): number | undefined => card.tries?.[0]?.startMs;
 
-/** How long a node has worked, from its first start to its last end, or to *at*. */
+/** How long a node was under way, or is at *at*: in a rollback that alone. The time without a process does not count. */
 export function took(card: NodeCard, at: number): number | undefined {
   const first = started(card);
   if (first === undefined) return undefined;
   const last = card.tries![card.tries!.length - 1]!;
-  return Math.max(0, (last.endMs ?? at) - first);
+  if (card.state === "compensating") return Math.max(0, at - last.startMs);
+  return card.tookMs ?? Math.max(0, (last.endMs ?? at) - first - (card.idleMs ?? 0));
 }

@@ -6,10 +6,12 @@ import { about, dollars, moment, size, time, words } from "./format";
 import { Icon } from "./icons";
 import { problemOf, type Link } from "./links/link";
 import { around, choose, chosen, head, inside, label, node, now, reveal, scope, shape, took } from "./model";
-import type { NodeCard, NodeDetail, Problem } from "./types";
+import type { NodeCard, NodeDetail, Problem, State } from "./types";
 
 const LOG_AGAIN_MS = 2000;
 const LISTED = 60;
+/** States of which there is something to say. */
+const FIRST: ReadonlySet<State> = new Set(["failed", "compensation_failed", "waiting", "running", "compensating"]);
 
 export function Panel({ link }: { link: Link }) {
   const id = chosen.value;
@@ -117,11 +119,13 @@ function Near({ title, ids }: { title: string; ids: readonly string[] }) {
   );
 }
 
-/** What is inside a group: its items, iterations or nodes, those first of which there is something to say. */
+/** What is inside a group: its items, iterations or nodes; of many, those first of which there is something to say. */
 function Inside({ id, card }: { id: string; card: NodeCard }) {
   const found = inside.value.get(id);
   if (!found) return null;
-  const ids = found.phases.flatMap((one) => one.nodes);
+  const all = found.phases.flatMap((one) => one.nodes);
+  const first = (one: string): boolean => FIRST.has(node(one)!.value.state);
+  const ids = all.length > LISTED ? [...all.filter(first), ...all.filter((one) => !first(one))] : all;
   const title = card.kind === "list" ? "Items" : card.kind === "loop" ? "Iterations" : "Nodes inside";
   const hidden = card.kind === "list" && card.fold ? card.fold.total - ids.length : 0;
   return (

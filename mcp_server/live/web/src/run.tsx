@@ -150,7 +150,7 @@ function Clock() {
   const left = remaining.value;
   return (
     <span>
-      {time(now.value)}
+      {time(Math.max(0, now.value - (head.value?.idleMs ?? 0)))}
       {left !== undefined && left > 0 && <span class="quiet"> · {about(left)} left</span>}
     </span>
   );

@@ -38,6 +38,8 @@ export interface NodeCard {
   waitingFor?: string;
   asks?: boolean;
   tries?: Try[];
+  tookMs?: number;
+  idleMs?: number;
   attempts?: number;
   error?: string;
   skipped?: string;
@@ -57,6 +59,7 @@ export interface Phase {
   total: number;
   openedMs?: number;
   endedMs?: number;
+  idleMs?: number;
 }
 
 export interface Head {
@@ -67,6 +70,7 @@ export interface Head {
   ended?: boolean;
   createdAt: string;
   totalMs?: number;
+  idleMs?: number;
   done: number;
   total: number;
   message?: string;

@@ -9,6 +9,7 @@ from engine.model.policy import Usage
 from engine.run import signals as sig
 from engine.views import live
 from engine.views.live import run_document
+from engine.views.todos import MAX_TASK_LENGTH
 from tests.support.by_hand import ByHand, rollback
 from tests.support.definitions import command, in_place, node, phase
 from tests.unit.engine.scheduling.test_for_each import begun, each
@@ -113,6 +114,34 @@ def test_a_question_comes_with_its_answers_and_marks_its_node() -> None:
     assert found["nodes"]["first"]["asks"]
 
 
+def test_a_question_is_there_to_its_end_and_in_its_lines() -> None:
+    asked = "Really?\n\n" + "- a thing to look at\n" * 50 + "and the last one"
+    run = ByHand(command(phase("one", node("first", approval={"message": asked}))))
+    [question] = document(run)["questions"]
+    assert question["text"] == asked
+
+
+def test_the_time_of_a_node_is_without_its_rollback_and_without_what_the_run_had_no_process() -> None:
+    run = ByHand(command(phase("one", node("first", compensation=rollback())), phase("two", node("last"))))
+    run.wait(seconds=1)
+    run.succeed("first")
+    run.send(sig.Interrupt(dead=True))
+    run.wait(seconds=60)
+    run.resume()
+    found = document(run)
+    assert (found["run"]["idleMs"], found["phases"]["1"]["idleMs"], found["nodes"]["last"]["idleMs"]) == (60_000,) * 3
+    assert "idleMs" not in found["nodes"]["first"]
+    run.wait(seconds=4)
+    run.fail("last")
+    run.wait(seconds=8)
+    run.succeed("first")
+    found = document(run)
+    assert (found["run"]["totalMs"], found["run"]["idleMs"]) == (73_000, 60_000)
+    assert [found["nodes"][name]["tookMs"] for name in ("first", "last")] == [1000, 4000]
+    ended = found["phases"]["1"]
+    assert ended["endedMs"] - ended["openedMs"] - ended["idleMs"] == 4000
+
+
 def test_undoing_is_seen_in_attempts_and_states() -> None:
     run = ByHand(command(phase("one", node("first", compensation=rollback())), phase("two", node("last"))))
     run.succeed("first")
@@ -184,6 +213,14 @@ def test_of_a_long_list_only_items_are_sent_of_which_there_is_something_to_say(m
     monkeypatch.setattr(live, "MAX_INSTANCES", 20)
     assert {"cover/2/write", "cover/3/write"} <= document(run)["nodes"].keys()
     assert {one["phase"] for one in found["nodes"].values()} == {int(key) for key in found["phases"]}
+
+
+def test_the_phase_of_items_has_no_more_of_the_task_than_a_list_does() -> None:
+    task = "Look at every file, " * 60
+    run = begun(each(task=task), files=("a.py", "b.py"))
+    [name] = {one["name"] for one in document(run)["phases"].values() if one.get("group") == "cover"}
+    assert len(name) <= MAX_TASK_LENGTH
+    assert name.startswith("Look at every file, ")
 
 
 def test_a_loop_has_its_iterations_one_after_the_other() -> None:
