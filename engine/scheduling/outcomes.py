@@ -153,12 +153,14 @@ def go_on_stopping(step: Step) -> None:
 def _compensate_undoing(step: Step) -> None:
     run = step.run
     for name in sorted(run.undoing, key=lambda name: run.nodes[name].plan.place):
-        if not any(_is_lost(run.nodes[around]) for around in outer(name)):
+        around = (run.nodes[group] for group in outer(name))
+        # a list or loop has no locks, and may wait for the very place that its failing instance has
+        if not any(_is_lost(group) and group.plan.template is None for group in around):
             saga.compensate(step, run.nodes[name])
 
 
 def _is_lost(group: NodeState) -> bool:
-    """Whether a sub-command was lost in a crash and has yet to get its locks back."""
+    """Whether a group was lost in a crash and has yet to go on; a sub-command gets its locks back before."""
     return bool(group.attempts) and group.attempts[-1].lost and group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
 
 

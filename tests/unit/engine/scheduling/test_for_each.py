@@ -385,6 +385,19 @@ def test_a_failure_in_the_phases_of_an_item_undoes_what_was_done_for_that_item()
     assert (run.state(), value(run, "covered"), run.undone()) == ("degraded", ["a"], ["cover/2/draft"])
 
 
+def test_an_item_that_is_undone_when_the_run_crashes_is_undone_although_it_has_the_only_place() -> None:
+    body = in_place("cover", phase("in", node("write", compensation=rollback()), node("check", "write")))
+    run = begun(each(body=body, shape={"continueOnError": True}), files=("a", "b"), parallel=False)
+    run.succeed("cover/1/write", covered=1)
+    run.fail("cover/1/check")
+    assert run.live() == ["cover/1/write"]
+    run.crash()
+    run.resume()
+    assert (run.live(), run.status("cover")) == (["cover/1/write"], "pending")
+    run.succeed("cover/1/write")
+    assert (run.status("cover/1"), run.live()) == ("failed", ["cover/2/write"])
+
+
 def test_locks_are_those_of_each_instance() -> None:
     run = begun(each(resources=locks("db")), files=("a", "b"))
     assert [run.status(f"cover/{number}") for number in (1, 2)] == ["waiting", "waiting"]
