@@ -46,7 +46,7 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
         node.retries += not event.by_compensation  # that retry is beyond those the policy allows
         node.retried_by_compensation |= event.by_compensation
     stop_waiting(run, node, event.at)
-    if event.reason in ASKED and event.until is None:
+    if event.reason in ASKED and event.until is None and node.status is NodeStatus.WAITING:  # undoing takes no slot
         ask(run, node)
     node.waiting = Waiting(event.reason, event.at, event.until, event.detail)
     run.waits.add(event.node)

@@ -225,8 +225,8 @@ class NodeState(msgspec.Struct):
     locked: bool = False
     """Its locks are granted."""
     asking: bool = False
-    """It asks for its locks or its circuit breaker; meanwhile it occupies a slot, so that no more ask than can start,
-    and nothing behind it starts in its place."""
+    """It asks for its locks or its circuit breaker before its work; meanwhile it occupies a slot, so that no more ask
+    than can start, and nothing behind it starts in its place."""
     admitted_at: datetime | None = None
     """When its circuit breaker admitted it; valid for the same decision only, as the breaker may open later."""
     retried_by_compensation: bool = False

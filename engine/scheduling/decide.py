@@ -163,9 +163,9 @@ def _grant(step: Step, signal: sig.GrantLocks) -> None:
 
 
 def _await(step: Step, signal: sig.AwaitLocks) -> None:
-    node = None if signal.node is None else step.run.nodes[signal.node]
-    if node is not None and node.asking and node.waiting is not None and node.waiting.reason is WaitReason.LOCKS:
-        step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.LOCKS, signal.until, node.waiting.detail))
+    waiting = None if signal.node is None else step.run.nodes[signal.node].waiting
+    if signal.node is not None and waiting is not None and (waiting.reason, waiting.until) == (WaitReason.LOCKS, None):
+        step.emit(ev.NodeWaiting(step.now, signal.node, WaitReason.LOCKS, signal.until, waiting.detail))
 
 
 def _end_wait(step: Step, node: NodeState) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count
+from itertools import count, pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -288,7 +288,7 @@ def has_begun(story: ByHand, name: NodeId) -> bool:
     begun: set[NodeId] = set()
     for event in story.events:
         if isinstance(event, ev.NodeReset):
-            begun.discard(event.node)
+            begun = {one for one in begun if one != event.node and not (event.whole and is_inside(one, event.node))}
         elif isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
             begun |= set() if (event.node, event.number) in never else {event.node}
     agents = (other for other in begun if story.run.nodes[other].plan.kind is NodeKind.AGENT)
@@ -306,15 +306,23 @@ def is_forward(story: ByHand, event: ev.AttemptSucceeded) -> bool:
 
 
 def check_order(story: ByHand) -> None:
-    """No node starts before what it depends on is settled."""
+    """No node starts before what it depends on is settled, and the group around it at work.
+
+    A group that fails while the one around it waits to go on is made live for that only: nothing starts.
+    """
     settled: set[str] = set()
     at_work: set[str] = set()
+    only_fails = {
+        (one.node, one.number)
+        for one, then in pairwise(story.events)
+        if isinstance(one, ev.AttemptScheduled) and isinstance(then, ev.AttemptStopping) and one.node == then.node
+    }
     for event in story.events:
         if isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
             node = story.run.nodes.get(event.node)  # none if it was dropped by a retry
             assert settled.issuperset(node.plan.depends_on if node is not None else ())
             around = event.node.rpartition("/")[0]
-            assert not around or around in at_work
+            assert not around or around in at_work or (event.node, event.number) in only_fails
             at_work.add(event.node)
         elif isinstance(event, ev.AttemptStopping | ev.AttemptFailed | ev.AttemptLost):
             at_work.discard(event.node)

@@ -276,6 +276,21 @@ def test_giving_up_a_compensation_that_waits_for_its_next_try_has_failed_it(poli
     assert story.status("a") == "compensation_failed"
 
 
+def test_a_compensation_that_asks_for_its_locks_takes_no_slot_from_the_work_of_others() -> None:
+    done = node("x", resources=locks("db"), compensation=rollback(), priority=1)
+    sub = command(phase("s", done, node("y", "x", priority=1)), name="/sub")
+    raw = command(phase("p", calling("g", "/sub"), node("beside"), continueOnError=True))
+    story = ByHand(raw, sub, limits=ev.Limits(max_parallelism=1))
+    story.grant("g/x")
+    story.succeed("g/x")
+    story.fail("g/y")
+    assert (story.status("g/x"), story.live()) == ("completed", ["beside"])
+    story.queue("g/x")
+    assert story.run.next_due() is not None
+    story.grant("g/x")
+    assert story.live() == ["g/x", "beside"]
+
+
 def test_giving_up_a_compensation_that_waits_for_locks_leaves_the_node_as_it_is() -> None:
     story = ByHand(command(phase("p", node("a", resources=locks("db"), compensation=rollback()), node("b", "a"))))
     story.grant("a")
