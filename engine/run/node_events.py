@@ -78,6 +78,7 @@ def _node_skipped(run: Run, event: ev.NodeSkipped) -> None:
     node.skip_message = event.message
     node.ended_at = event.at
     node.retries = 0  # undoing it has retries of its own
+    node.locked = False
     settle(run, node, event.at)
 
 

@@ -14,7 +14,7 @@ from engine.run.reducer import apply
 from engine.scheduling.losses import MAX_WORKERS
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
-from tests.support.by_hand import HEIR, ByHand, all_queue, calling, rollback
+from tests.support.by_hand import HEIR, ByHand, all_queue, calling, locks, rollback
 from tests.support.definitions import command, node, phase
 
 RETRIES = {"maxAttempts": 2, "initialDelay": 0}
@@ -55,6 +55,19 @@ def test_what_must_not_be_repeated_waits_for_a_person_who_hears_of_the_worker() 
         story.answer("a", "retry")
         story.lose("a")
     assert (story.status("a"), story.node("a").workers_lost) == ("waiting", 1)
+
+
+def test_what_a_person_skips_gives_its_locks_back_and_needs_them_again_to_be_undone() -> None:
+    held = node("a", idempotent=False, resources=locks("db"), compensation=rollback())
+    story = far(held, node("b", "a"))
+    story.grant("a")
+    story.lose("a")
+    story.answer("a", "skip")
+    assert not story.node("a").locked
+    story.fail("b")
+    assert (story.live(), [node.plan.id for node in story.run.nodes.values() if node.waiting]) == ([], ["a"])
+    story.grant("a")
+    assert story.live() == ["a"]
 
 
 def test_a_node_that_takes_its_workers_down_fails_after_the_third_whatever_its_policy_retries() -> None:
