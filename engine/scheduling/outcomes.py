@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from engine.scheduling.step import Step
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
+_IDLE = frozenset({NodeStatus.PENDING, NodeStatus.WAITING})
+_NOT_OVER = _IDLE | {NodeStatus.RUNNING}
 MAX_QUOTA_WAIT = timedelta(hours=24)
 """How long a node waits in all for an exhausted quota before it fails."""
 
@@ -161,13 +163,12 @@ def _compensate_undoing(step: Step) -> None:
 
 def _is_lost(group: NodeState) -> bool:
     """Whether a group was lost in a crash and has yet to go on; a sub-command gets its locks back before."""
-    return bool(group.attempts) and group.attempts[-1].lost and group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
+    return bool(group.attempts) and group.attempts[-1].lost and group.status in _IDLE
 
 
 def _was_at_work(run: Run, group: NodeState, failure: Failure) -> bool:
     """Whether an idle sub-command has work inside it to undo, from before a crash or a resume."""
-    idle = group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
-    return _is_lost(group) or (idle and bool(saga.undo_order_inside(run, group.plan.id, failure.kind)))
+    return _is_lost(group) or (group.status in _IDLE and bool(saga.undo_order_inside(run, group.plan.id, failure.kind)))
 
 
 def _end_group(step: Step, group: NodeState) -> None:
@@ -311,11 +312,15 @@ def _stop_for(step: Step, node: NodeState, failure: Failure) -> None:
 
 
 def stop_for_past_failures(step: Step) -> None:
-    """Stop a resumed run for a recorded failure that it had not acted upon yet."""
+    """Stop a resumed run for a recorded failure that it had not acted upon yet.
+
+    The failure of a node whose group is over has ended that, which may be undone at the moment.
+    """
     run = step.run
     for name in run.failures:
         node = run.nodes[name]
-        if node.failure is not None and not is_stopping(run, name) and not _tolerates(run, node, node.failure):
+        known = is_stopping(run, name) or any(run.nodes[group].status not in _NOT_OVER for group in outer(name))
+        if node.failure is not None and not known and not _tolerates(run, node, node.failure):
             _stop_for(step, node, node.failure)
 
 

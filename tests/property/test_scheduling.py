@@ -273,7 +273,7 @@ def check_successes(story: ByHand) -> None:
             done[event.node] = 0
             for name in [name for name in done if event.whole and is_inside(NodeId(name), event.node)]:
                 done[name] = 0
-        elif isinstance(event, ev.AttemptSucceeded) and is_forward(story, event):
+        elif isinstance(event, ev.AttemptSucceeded) and role_of(story, event) is Role.FORWARD:
             done[event.node] += 1
             assert done[event.node] == 1
         elif isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
@@ -295,14 +295,14 @@ def has_begun(story: ByHand, name: NodeId) -> bool:
     return any(other == name or is_inside(other, name) for other in agents)
 
 
-def is_forward(story: ByHand, event: ev.AttemptSucceeded) -> bool:
-    """Whether *event* ends an attempt at the node's work."""
+def role_of(story: ByHand, event: ev.AttemptSucceeded | ev.AttemptStopping) -> Role:
+    """Whether the attempt of *event* does the node's work or undoes it."""
     [role] = {
         other.role
         for other in story.events
         if isinstance(other, ev.AttemptScheduled) and (other.node, other.number) == (event.node, event.number)
     }
-    return role is Role.FORWARD
+    return role
 
 
 def check_order(story: ByHand) -> None:
@@ -342,9 +342,11 @@ def check_undoing(story: ByHand) -> None:
     for event in story.events:
         if isinstance(event, ev.NodeReset):
             undone = [name for name in undone if name != event.node and not is_inside(NodeId(name), event.node)]
-        elif isinstance(event, ev.AttemptSucceeded) and not is_forward(story, event):
+        elif isinstance(event, ev.AttemptSucceeded) and role_of(story, event) is Role.COMPENSATE:
             assert event.node not in undone
             undone.append(event.node)
+        elif isinstance(event, ev.AttemptStopping) and role_of(story, event) is Role.COMPENSATE:
+            assert event.failure.kind is FailureKind.TIMEOUT, "only its own time ends a compensation"
     for event in story.events:
         if not isinstance(event, ev.SagaStarted):
             continue

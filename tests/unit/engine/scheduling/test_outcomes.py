@@ -468,6 +468,20 @@ def test_what_is_undone_inside_of_a_sub_command_that_was_lost_waits_until_that_g
     assert story.live() == ["g/x"]
 
 
+def test_a_sub_command_that_is_undone_after_a_crash_is_not_disturbed_by_another_that_goes_on() -> None:
+    sub = command(phase("s", node("x")), name="/sub")
+    groups = calling("g", "/sub", compensation=rollback(agentId="worker")), calling("h", "/sub")
+    story = ByHand(command(phase("p", *groups, continueOnError=True)), sub)
+    story.fail("g/x")
+    assert story.live() == ["g", "h/x"]
+    story.crash()
+    story.resume()
+    assert story.live() == ["g", "h/x"]
+    story.succeed("g")
+    story.succeed("h/x")
+    assert (story.status("g"), story.state()) == ("compensated", "degraded")
+
+
 def test_a_sub_command_that_lacks_an_output_is_undone_where_its_phase_goes_on() -> None:
     sub = command(phase("s", node("x", compensation=rollback())), name="/sub")
     asks = calling("g", "/sub", context={"outputs": [{"key": "patch"}]})
