@@ -109,7 +109,11 @@ class ResourceRequests:
                 batch.lock_ops.append(self.request(run, plan.id, locks, wait=plan.lock_wait, now=event.at))
         elif isinstance(event, ev.AttemptFailed | ev.AttemptLost):
             pass  # held during retries; the event that ends the node follows
-        elif plan.inner and is_stopping(run, plan.id) and isinstance(event, ev.NodeFailed | ev.NodeCancelled):
+        elif (
+            _has_begun_inside(node)
+            and is_stopping(run, plan.id)
+            and isinstance(event, ev.NodeFailed | ev.NodeCancelled)
+        ):
             batch.lock_ops.append(_stop_waiting(run.id, plan.id))  # nodes inside have yet to end, and to be undone
         elif not (isinstance(event, ev.NodeFailed) and event.compensating):
             batch.lock_ops.append(_release(run.id, plan.id))
@@ -169,6 +173,11 @@ def _stop_waiting(run: RunId, node: NodeId) -> LockOp:
         return [] if claim is None or claim.granted else table.release(claim.holder)
 
     return give_up
+
+
+def _has_begun_inside(node: NodeState) -> bool:
+    """Whether *node* is a sub-command that was at work, not one that has only waited to begin."""
+    return bool(node.plan.inner) and node.started_at is not None
 
 
 def _waits(node: NodeState, reason: WaitReason) -> bool:

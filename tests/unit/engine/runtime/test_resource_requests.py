@@ -72,6 +72,15 @@ UNDO = rollback()
 SUB = command(phase("s", node("x", compensation=UNDO), node("y", "x")), name="/sub")
 
 
+def test_a_sub_command_that_waits_when_its_run_stops_gets_no_locks_that_another_node_needs_to_be_undone() -> None:
+    again = {"maxAttempts": 1, "strategy": "linear", "initialDelay": 60_000}
+    first = node("a", priority=1, resources=locks("db"), retryPolicy=again, compensation=UNDO)
+    run = Guarded(command(phase("p", first, calling("g", "/sub", resources=locks("db")))), SUB)
+    run.fail("a")
+    run.cancel()
+    assert (run.live(), run.held()) == (["a"], ["a"])
+
+
 def test_a_sub_command_keeps_its_locks_until_what_is_inside_has_ended_and_is_undone() -> None:
     story = Guarded(command(phase("p", calling("g", "/sub", resources=locks("db")), node("z"))), SUB)
     story.succeed("g/x")
