@@ -58,12 +58,11 @@ def is_undone_after(run: Run, node: NodeState, kind: FailureKind) -> bool:
 
 def has_begun(run: Run, node: NodeState) -> bool:
     """Whether an agent may have done some of the work of *node*; that of a group is the work of the nodes inside."""
-    start = node.started_at
-    if start is None:
-        return False
-    if node.plan.kind is not NodeKind.SUB_COMMAND:
-        return any(one.begun and one.scheduled_at >= start for one in node.forward)  # others were before its reset
-    return any(has_begun(run, run.nodes[name]) for index in node.plan.inner for name in run.phases[index].plan.nodes)
+    if node.plan.kind is NodeKind.SUB_COMMAND:  # one that a retry has reset keeps what is completed inside
+        inner = (name for index in node.plan.inner for name in run.phases[index].plan.nodes)
+        return any(has_begun(run, run.nodes[name]) for name in inner)
+    start = node.started_at  # attempts before it were before its reset
+    return start is not None and any(one.begun and one.scheduled_at >= start for one in node.forward)
 
 
 def undo_order(run: Run) -> tuple[NodeId, ...]:

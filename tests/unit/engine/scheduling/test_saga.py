@@ -291,6 +291,20 @@ def test_a_compensation_that_asks_for_its_locks_takes_no_slot_from_the_work_of_o
     assert story.live() == ["g/x", "beside"]
 
 
+def test_a_retried_sub_command_is_undone_for_what_it_kept_deep_inside() -> None:
+    deep = command(phase("s", node("x"), node("y"), continueOnError=True), name="/deep")
+    sub = command(phase("s", calling("d", "/deep", resources=locks("db"))), name="/sub")
+    story = ByHand(command(phase("p", calling("g", "/sub", compensation=rollback(agentId="worker")))), sub, deep)
+    story.grant("g/d")
+    story.succeed("g/d/x")
+    story.fail("g/d/y")
+    assert story.state() == "degraded"
+    story.resume(failed=True)
+    assert (story.status("g"), story.status("g/d")) == ("running", "waiting")
+    story.cancel()
+    assert (story.undone(), story.status("g/d")) == (["g"], "cancelled")
+
+
 def test_giving_up_a_compensation_that_waits_for_locks_leaves_the_node_as_it_is() -> None:
     story = ByHand(command(phase("p", node("a", resources=locks("db"), compensation=rollback()), node("b", "a"))))
     story.grant("a")
