@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_HUNK = re.compile(rb"@@ -[0-9,]+ \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+LAST_LINE = 1_000_000
+"""Beyond the end of every file that is read."""
 COMMITS_COUNTED = 10_000
 SUBMODULE_MODE = "160000"
 SYMLINK_MODE = "120000"
@@ -138,7 +140,7 @@ def changed_since(root: Path, revision: str) -> tuple[str, dict[str, list[list[i
     base = git(root, "merge-base", commit, "HEAD")
     start = _lines(base)[0] if base.code == 0 and _lines(base) else commit
     done = _diff(root, start)
-    whole = done.code == 0
+    whole = done.code == 0 or done.truncated
     if not whole and not done.timed_out:
         done = _diff(root, start, "HEAD")
     _check(done, "diff")
@@ -150,26 +152,60 @@ def _diff(root: Path, *revisions: str) -> Finished:
         root,
         *("-c", "core.quotePath=false", "diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv"),
         *("--find-renames", "--relative", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short"),
-        *(*revisions, "--"),
+        *("--diff-filter=d", "--numstat", "--patch", "-z", *revisions, "--"),
         seconds=60,
     )
 
 
 def changed_lines(diff: bytes) -> dict[str, list[list[int]]]:
-    """The added and changed lines of each file in a diff without context."""
+    """The added and changed lines of each file in a diff without context, which begins with the counts of each file.
+
+    All lines of a file whose hunks are not there: an attribute hides them, git quotes its name, or the diff is cut.
+    """
+    counts, patch = _counts(diff)
+    hunks = _hunks(patch)
     changed: dict[str, list[list[int]]] = {}
-    path = ""
-    for row in diff.split(b"\n"):
-        if row.startswith(b"+++ "):
-            name = row[4:].rstrip(b"\t").decode("utf-8", "replace")
-            path = name[2:] if name.startswith("b/") else ""
-            if path:
-                changed.setdefault(path, [])
-        elif path and (hunk := _HUNK.match(row)):
-            first, count = int(hunk[1]), int(hunk[2]) if hunk[2] else 1
-            if count:
-                changed[path].append([first, first + count - 1])
+    for path, added in counts.items():
+        lines = hunks.get(path, [])
+        seen = sum(last - first + 1 for first, last in lines)
+        changed[path] = lines if str(seen) == added else [[1, LAST_LINE]]
     return changed
+
+
+def _counts(diff: bytes) -> tuple[dict[str, str], bytes]:
+    """How many lines each changed file has got, `-` for one that git takes for binary; and the text of the diff."""
+    counts: dict[str, str] = {}
+    rest = diff
+    while rest and not rest.startswith(b"\0"):
+        record, _, rest = rest.partition(b"\0")
+        added, deleted, name = (*record.split(b"\t", 2), b"", b"")[:3]
+        if not name:  # renamed: the old name and the new one follow
+            _, name, rest = (*rest.split(b"\0", 2), b"", b"")[:3]
+        if (added, deleted) != (b"0", b"0"):
+            counts[_text(name)] = added.decode("ascii", "replace")
+    return counts, rest[1:]
+
+
+def _hunks(patch: bytes) -> dict[str, list[list[int]]]:
+    """The added and changed lines by name of the file; what a line says is no name, whatever it looks like."""
+    hunks: dict[str, list[list[int]]] = {}
+    path = b""
+    inside = 0
+    for row in patch.split(b"\n"):
+        if inside and row.startswith((b"+", b"-")):
+            inside -= 1
+        elif row.startswith(b"+++ "):
+            path = row[4:].rstrip(b"\t")
+        elif hunk := _HUNK.match(row):
+            old, first, count = (int(each) if each else 1 for each in hunk.groups())
+            inside = old + count
+            if count:
+                hunks.setdefault(_text(path.removeprefix(b"b/")), []).append([first, first + count - 1])
+    return hunks
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
 
 
 def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", limit: int = 64_000_000) -> Finished:

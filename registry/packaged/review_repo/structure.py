@@ -24,7 +24,7 @@ from registry.packaged.review_repo.files import (
     survey,
 )
 from registry.packaged.review_repo.findings import SEVERITIES, one_line
-from registry.packaged.review_repo.git import Repository, changed_since, marked_generated, open_repository
+from registry.packaged.review_repo.git import LAST_LINE, Repository, changed_since, marked_generated, open_repository
 from registry.packaged.review_repo.habits import habits
 from registry.packaged.review_repo.languages import (
     NOT_CODE,
@@ -193,7 +193,7 @@ def _output(
     texts = _manifests(listing)
     if changed is not None:
         # New files that git does not know yet are changes too.
-        changed |= {file.path: [[1, 1_000_000]] for file in listing.files if not file.tracked}
+        changed |= {file.path: [[1, LAST_LINE]] for file in listing.files if not file.tracked}
         if len(changed) > CHANGED_FILES:
             listing.limits.append(f"Only the first {CHANGED_FILES:,} of {len(changed):,} changed files were reviewed.")
             changed = dict(sorted(changed.items())[:CHANGED_FILES])

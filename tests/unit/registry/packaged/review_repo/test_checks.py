@@ -245,8 +245,17 @@ def test_a_file_belongs_to_the_innermost_package() -> None:
 
 def test_changed_lines_are_read_from_a_diff() -> None:
     diff = (
-        b"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1,2 @@\n-x\n+y\n+z\n@@ -9,2 +10,0 @@\n-q\n"
-        b"diff --git a/b c.py b/b c.py\n--- /dev/null\n+++ b/b c.py\t\n@@ -0,0 +1 @@\n+w\n"
-        b"diff --git a/gone b/gone\n--- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-v\n"
+        b"2\t3\ta.py\x001\t0\t\x00old.py\x00b c.py\x000\t0\t\x00was.py\x00is.py\x000\t1\tless.py\x00\x00"
+        b"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1,2 @@\n-x\n+y\n+z\n@@ -9,2 +10,0 @@\n-q\n-r\n"
+        b"diff --git a/old.py b/b c.py\n--- a/old.py\n+++ b/b c.py\t\n@@ -0,0 +1 @@\n+w\n"
+        b"diff --git a/less.py b/less.py\n--- a/less.py\n+++ b/less.py\n@@ -1 +0,0 @@\n-v\n"
     )
-    assert changed_lines(diff) == {"a.py": [[1, 2]], "b c.py": [[1, 1]]}
+    assert changed_lines(diff) == {"a.py": [[1, 2]], "b c.py": [[1, 1]], "less.py": []}
+
+
+def test_a_changed_line_that_looks_like_the_name_of_a_file_is_none() -> None:
+    diff = (
+        b"2\t0\ta.py\x00\x00diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n"
+        b"@@ -0,0 +1 @@\n+++ b/other.py\n@@ -7,0 +9 @@\n+x\n"
+    )
+    assert changed_lines(diff) == {"a.py": [[1, 1], [9, 9]]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry.packaged.review_repo import files, programs, structure
+from registry.packaged.review_repo import files, git, programs, structure
 
 if TYPE_CHECKING:
     from tests.unit.registry.packaged.review_repo.conftest import Repo
@@ -272,6 +272,29 @@ def test_only_changed_lines_since_a_revision_are_named(repo: Repo) -> None:
     seen = repo.ask(structure.review, since="base")["structure"]
     assert seen["changed"] == {"a.py": [[2, 2], [4, 4]], "new.py": [[1, 1_000_000]]}
     assert repo.ask(structure.review)["structure"]["changed"] is None
+
+
+def test_a_change_that_the_diff_does_not_show_is_of_the_whole_file(repo: Repo) -> None:
+    repo.commit(**{"hidden.py": "a = 1\n", "gone.py": "a = 1\n"})
+    repo.git("branch", "base")
+    repo.git("rm", "-q", "gone.py")
+    repo.commit(
+        **{".gitattributes": "hidden.py -diff\n", "hidden.py": "a = 2\n", 'q"t.py': "b = 1\n", "a\tb.py": "c = 1\n"}
+    )
+    whole = [[1, git.LAST_LINE]]
+    seen = repo.ask(structure.review, since="base")["structure"]
+    assert seen["changed"] == {".gitattributes": [[1, 1]], "hidden.py": whole, 'q"t.py': whole, "a\tb.py": whole}
+
+
+def test_a_diff_that_is_too_long_hides_no_file(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.commit(**{"a.py": "a = 1\n"})
+    repo.git("branch", "base")
+    repo.commit(**{"a.py": "b = 1\n" * 60_000, "z.py": "z = 1\n"})
+    run = programs.run
+    monkeypatch.setattr(git, "run", lambda *a, **k: run(*a, **{**k, "limit": 1_000}))
+    seen = repo.ask(structure.review, since="base")["structure"]
+    assert seen["changed"] == {"a.py": [[1, 60_000]], "z.py": [[1, git.LAST_LINE]]}
+    assert seen["limits"] == []
 
 
 @pytest.mark.parametrize("revision", ["gone", "--output=x", "HEAD:a.py", "-"])
