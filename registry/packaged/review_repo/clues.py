@@ -62,6 +62,8 @@ CHECKED = re.compile(
     r"|re\.(full)?match\(|(?i:validat|is_?valid|is_?local|allow(ed|_?list)|white_?list)"
     r"|\bnot in [A-Z_]{3,}|\.has\(|\.includes\("
 )
+ALLOWS = re.compile(r"allow\w*\(|is_?safe\w*\(", re.IGNORECASE)
+"""A function that knows the addresses of this site."""
 ROOTED = re.compile(
     r"\broot\b\s*[:,}]|send_from_directory|safe_join|\.resolve\(\)|is_relative_to|os\.Root|http\.Dir\(|realpath|filepath\.Clean"
 )
@@ -98,6 +100,8 @@ NUMBER_NAME = re.compile(
     r"pid|port|count|num(ber)?|index|idx|size|timeout|\w*_?ids?|n|i|qu\w*tity|amount|limit|offset|page|year|month|days?|cursor",
     re.IGNORECASE,
 )
+TEST_MODULE = re.compile(r"^#\[cfg\(test\)\]\n(?:#\[.*\n)*mod ", re.MULTILINE)
+"""The tests at the end of a module of Rust."""
 OTHER_PYTHONS = frozenset(
     {
         "unicode",

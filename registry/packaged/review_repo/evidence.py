@@ -6,7 +6,6 @@ Pure: takes the lines of the file. `ranking.py` weighs what stands.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +17,7 @@ from registry.packaged.review_repo.meanings import MEANINGS
 from registry.packaged.review_repo.request_data import code_words, parameter_in, reads_request, source_of, window_above
 from registry.packaged.review_repo.sql_text import Place, placeholder_of
 from registry.packaged.review_repo.suppression import is_suppressed
+from registry.packaged.review_repo.undefined_names import defining, folder_of, undefined_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +29,8 @@ CONVERTED = "a number or an escaped value"
 NO_FRAMEWORK = "a rule of a framework that the project does not use"
 EVERYWHERE = "a name that something else defines, since many files use it or one lists it among many"
 
+BESIDE = "in the tests at the end of a module"
+UNREACHED = "a value that no data of a request is shown to reach"
 UNSHOWN = "nothing shows that foreign data reaches it"
 
 _SHORT = 60
@@ -37,8 +39,8 @@ _SPAN = 12
 """Lines of a hit that are read."""
 _BLOCK = 40
 """Lines above a place in which the blocks around it open."""
-_MANY_FILES = 4
-_MANY_NAMES = 9
+_WHOLE = frozenset({"ssrf", "redirect"})
+"""An address is chosen by its beginning."""
 _FRAMEWORKS = {"nosql": "mongodb", "hooks": "react", "react-key": "react"}
 
 
@@ -79,10 +81,15 @@ def judge(hit: Hit, lines: Sequence[str], frameworks: frozenset[str] = frozenset
     hit = structs.replace(hit, line=min(hit.line, len(lines)))  # the file may have become shorter
     if is_suppressed(hit, lines):
         return SUPPRESSED
+    if hit.value and not source_of(lines, hit.line, hit.value, carried=True, whole=hit.meaning in _WHOLE):
+        return UNREACHED
     needs = _FRAMEWORKS.get(hit.meaning)
     if needs is not None and needs not in frameworks:
         return NO_FRAMEWORK
-    check = _CHECKS.get(hit.meaning, _by_request if MEANINGS[hit.meaning].kind == "injection" else _as_reported)
+    kind = MEANINGS[hit.meaning].kind
+    if hit.file.endswith(".rs") and kind != "secret" and clues.TEST_MODULE.search("\n".join(lines[: hit.line])):
+        return BESIDE
+    check = _CHECKS.get(hit.meaning, _by_request if kind == "injection" else _as_reported)
     judged = check(_Case(hit, lines, _text(hit, lines), frameworks))
     return judged if isinstance(judged, str) else _finding(hit, lines, judged)
 
@@ -94,11 +101,11 @@ def judge_all(
     found: list[Finding] = []
     dropped: dict[str, int] = {}
     seen: dict[str, int] = {}
-    everywhere = _undefined_everywhere(hits)
-    served = _served(hits, everywhere)
+    everywhere = undefined_everywhere(hits)
+    served = defining(hits, everywhere)
     for hit in hits:
         judged = EVERYWHERE if hit.message in everywhere else judge(hit, texts.get(hit.file, ()), frameworks)
-        if hit.meaning == "undefined" and {hit.file, _folder(hit)} & served and isinstance(judged, Finding):
+        if hit.meaning == "undefined" and {hit.file, folder_of(hit)} & served and isinstance(judged, Finding):
             judged = structs.replace(judged, confidence="low", reasons=("something else defines names here",))
         if isinstance(judged, str):
             dropped[judged] = dropped.get(judged, 0) + 1
@@ -109,29 +116,6 @@ def judge_all(
             structs.replace(judged, fingerprint=fingerprint(judged.fingerprint, str(count))) if count else judged
         )
     return found, dropped
-
-
-def _undefined_everywhere(hits: Sequence[Hit]) -> set[str]:
-    """Messages about names that many files use, or that one file lists, without defining them: something else does."""
-    files: dict[str, set[str]] = {}
-    names: dict[str, set[str]] = {}
-    for hit in hits:
-        if hit.meaning == "undefined":
-            files.setdefault(hit.message, set()).add(hit.file)
-            names.setdefault(hit.file, set()).add(hit.message)
-    lists = {message for known in names.values() if len(known) >= _MANY_NAMES for message in known}
-    return lists | {message for message, places in files.items() if len(places) >= _MANY_FILES}
-
-
-def _served(hits: Sequence[Hit], everywhere: set[str]) -> set[str]:
-    """Files in which something else defines names, and folders with many of them, such as those of plugins."""
-    files = {hit.file: _folder(hit) for hit in hits if hit.message in everywhere}
-    folders = Counter(files.values())
-    return files.keys() | {folder for folder, count in folders.items() if count >= _MANY_FILES}
-
-
-def _folder(hit: Hit) -> str:
-    return hit.file.rpartition("/")[0] + "/"
 
 
 def _finding(hit: Hit, lines: Sequence[str], judged: _Judged) -> Finding:
@@ -298,6 +282,8 @@ def _reflection(case: _Case) -> _Judged:
 def _redirect(case: _Case) -> _Judged:
     if clues.SIGN_ON.search(case.hit.file):
         return case.judged("low", "a sign-on checks its addresses elsewhere")
+    if clues.ALLOWS.search(case.function):
+        return case.judged("low", "the lines above seem to check it")
     if re.search(r"[\])]\s*\?\s", case.text):
         return case.judged("low", "the request only decides between two addresses")
     return _only_with_request(case)
@@ -376,7 +362,8 @@ def _undefined(case: _Case) -> _Judged:
     """An annotation of a local name is never evaluated, and a line with nothing but a name is a list of names."""
     name = re.search(r"`(\w+)`", case.hit.message)
     first = case.text.split("\n", 1)[0]
-    if name and (name[1] in clues.OTHER_PYTHONS or "NameError" in case.around(6)):
+    settings = name is not None and name[1] == "c" and case.hit.file.endswith("_config.py")
+    if name and (settings or name[1] in clues.OTHER_PYTHONS or "NameError" in case.around(6)):
         return case.judged("low", "another Python or a host defines the name")
     if re.fullmatch(r"\s*[\w.]+\s*(#.*)?", first):
         return case.judged("low", "the line only lists the name")

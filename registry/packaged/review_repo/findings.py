@@ -42,6 +42,8 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     end: int = 0
     """Last line of the matched code, 0 if the tool names one line."""
+    value: str = ""
+    """The code that data of a request must reach for this to count; empty if it counts anyway."""
     redacted: bool = False
     """Whether the line holds a secret, and is not shown."""
 

@@ -196,6 +196,9 @@ _EXAMPLE_FOLDERS = frozenset(
         ".storybook",
         "snippets",
         "starter",
+        "seed",
+        "seeds",
+        "seeders",
     }
 )
 _TEST_FOLDER = re.compile(
@@ -204,6 +207,8 @@ _TEST_FOLDER = re.compile(
 _EXAMPLE_FOLDER = re.compile(
     r"^(examples?|samples?|demos?|benchmarks?|docs?)[_-]|[_-](examples?|samples?|demos?|benchmarks?|docs|bench)$"
 )
+_PACKAGES = re.compile(r"((?:^|/)src/\w+/(?:java|kotlin|scala|groovy)/).*/")
+"""The folders of packages below a source set; a new project of Spring is in `com/example/demo`."""
 _BUILD_NAME = re.compile(
     r"^((grunt|gulp|rake|fab|jake|cake)file(\.\w+)?|setup\.py|tasks\.py|noxfile\.py|conf\.py|(webpack|rollup|vite|karma|protractor"
     r"|babel|postcss|jest|playwright|cypress)\.[\w.]*(js|ts|mjs|cjs)|[\w.-]+\.config\.(js|ts|mjs|cjs)|build\.rs|make\.py)$",
@@ -311,7 +316,7 @@ def _is_hidden(folder: str) -> bool:
 
 def role_of(path: str) -> Role:
     """Test, example or source, by folders and name."""
-    *folders, name = path.split("/")
+    *folders, name = _PACKAGES.sub(r"\1", path).split("/")
     lowered = {folder.lower() for folder in folders}
     if lowered & _TEST_FOLDERS or _TEST_NAME.match(name) or any(_TEST_FOLDER.search(folder) for folder in lowered):
         return Role.TEST

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _Origin = TypeVar("_Origin", int, str)
 WINDOW = 25
@@ -21,33 +21,46 @@ _ANNOTATIONS = (
     "RequestParam|RequestBody|RequestPart|PathVariable|RequestHeader|CookieValue|ModelAttribute|MatrixVariable"
     "|QueryParam|PathParam|FormParam|HeaderParam|CookieParam"
 )
-REQUEST = re.compile(
-    "|".join(
-        (
-            # Frameworks of JavaScript and Python, where a handler has `req` or `request`.
-            r"\breq(uest)?\.(query|params|param\(|body|cookies|headers|url\b|originalUrl|args|form|values|files|json|data\b)",
-            r"\breq(uest)?\.(GET|POST|FILES|COOKIES|META\b|get_json|get_data|query_params|match_info|rel_url|input\(|all\(|get\(['\"])",
-            r"\bself\.get_(body_)?argument\(",
-            r"\bctx\.(query|params|request\.(body|query)|Query|Param|PostForm)",
-            r"\bevent\.(body|queryStringParameters|pathParameters)",
-            # Java and Kotlin.
-            r"\.(getParameter|getHeader|getQueryString|getCookies|getParameterValues|getParameterMap|getPathInfo)\(",
-            r"\brequest\.get(InputStream|Reader|Part)\(|\bcall\.(parameters\[|receive\w*\(|request\.queryParameters)",
-            rf"@(?:{_ANNOTATIONS})\b",
-            # Go.
-            r"\br\.(FormValue|FormFile|PostFormValue|URL\.Query|Form\b|PostForm|Body\b|Cookie|PathValue|Header\.Get)",
-            r"\bc\.(Query|DefaultQuery|Param|PostForm|FormValue|QueryParam|GetHeader)\(|mux\.Vars|chi\.URLParam",
-            # PHP.
-            r"\brequest(\(\))?->(get|post|query|input|all|only|cookies?|files?|headers?|params?|request|attributes)\b",
-            r"\brequest->get(QueryParams|ParsedBody|UploadedFiles|CookieParams|Var|Post|Get)\(|\binput->(get|post|cookie)\(",
-            r"\$_(GET|POST|REQUEST|COOKIE|FILES)\b|\$_SERVER\[['\"](HTTP_|QUERY_STRING|REQUEST_URI|PATH_INFO)|php://input",
-            # Ruby.
-            r"\bparams(\[:|\[['\"]|\.require|\.permit|\.fetch)|\bcookies\[",
-            # C#.
-            r"\bRequest\.(Query|Form|Params|QueryString|Cookies|Headers|RouteValues|Body)|\[From(Query|Body|Route|Form|Header)",
-        )
-    )
+_NAMES = (
+    # Frameworks of JavaScript and Python, where a handler has `req` or `request`.
+    r"req(uest)?\.(query|params|param\(|body|payload|cookies|headers?\b|url\b|nextUrl|originalUrl|args|form|values|files|json|data\b|parseBody)",
+    r"req(uest)?\.(GET|POST|FILES|COOKIES|META\b|get_json|get_data|query_params|match_info|rel_url|input\(|all\(|get\(['\"])",
+    r"self\.get_(body_)?argument\(",
+    r"ctx\.(query|params|headers|cookies|request\.(body|query|headers)|Query|Param|PostForm)",
+    r"event\.(body|queryStringParameters|pathParameters)",
+    # Java and Kotlin.
+    r"request\.get(InputStream|Reader|Part)\(",
+    r"call\.(parameters\[|receive\w*\(|request\.queryParameters)",
+    # Go.
+    r"r\.(FormValue|FormFile|PostFormValue|URL\.Query|Form\b|PostForm|Body\b|Cookie|PathValue|Header\.Get)",
+    r"c\.(Query|DefaultQuery|Params?|PostForm|FormValue|QueryParam|GetHeader)\(",
+    # PHP.
+    r"request(\(\))?->(get|post|query|input|all|only|cookies?|files?|headers?|params?|request|attributes)\b",
+    r"request->get(QueryParams|ParsedBody|UploadedFiles|CookieParams|Var|Post|Get)\(",
+    r"input->(get|post|cookie)\(",
+    # Ruby; PHP has variables of this name.
+    r"(?<!\$)params(\[:|\[['\"]|\.require|\.permit|\.fetch)",
+    r"cookies\[",
+    # C#.
+    r"Request\.(Query|Form|Params|QueryString|Cookies|Headers|RouteValues|Body)",
 )
+"""Names at which a request is read, and how."""
+_SIGNS = (
+    r"\.(getParameter|getHeader|getQueryString|getCookies|getParameterValues|getParameterMap|getPathInfo)\(",
+    rf"@(?:{_ANNOTATIONS})\b",
+    r"mux\.Vars",
+    r"chi\.URLParam",
+    r"\$_(GET|POST|REQUEST|COOKIE|FILES)\b",
+    r"\$_SERVER\[['\"](HTTP_|QUERY_STRING|REQUEST_URI|PATH_INFO)",
+    r"php://input",
+    r"\[From(Query|Body|Route|Form|Header)",
+)
+"""Other code that reads one."""
+REQUEST = re.compile(rf"\b(?:{'|'.join(_NAMES)})|{'|'.join(_SIGNS)}")
+SERVED = re.compile(
+    rf"{REQUEST.pattern}|@(Query|Body|Param|Headers|UploadedFile)\(|@[\w.]+\.(route|get|post|put|delete|patch)\("
+)
+"""Code that reads a request, or whose parameters do."""
 _PARAMETER = re.compile(
     rf"(?:@(?:{_ANNOTATIONS})(?:\([^)]*\))?|\[From(?:Query|Body|Route|Form|Header)[^\]]*\])"
     r"\s+(?:final\s+)?[\w.]+(?:<[\w<>\[\],.? ]*>)?(?:\[\])?\s+(\w+)"
@@ -79,6 +92,24 @@ _UNPACKED = re.compile(
 )
 _ONE_UNPACKED = re.compile(r"\{\s*([A-Za-z_]\w*)\s*\}\s*=(?!=)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_SIGN = re.compile(r"(?<![=!<>])=(?![=>])")
+_CALLED = re.compile(r"\b(?![gG]et\w*\s*\(\s*[\"')])(\w+)\s*\(")
+_KEEPS = re.compile(
+    r"json|text|formData|parseBody|param|query|header|input|all|post|valueOf|(Default)?Query|Param|Params|PostForm|(Post)?FormValue"
+    r"|Vars|URLParam|PathValue|Cookie|toString|String|str|[tT]rim\w*|r?strip|join|Join|resolve|normalize|decodeURI(Component)?|unquote|\w*[dD]ecode\w*|from|atob|URL|Path|body|read|format|Sprintf|concat|encode"
+    r"|[rR]eplace\w*|split|slice|substring|lower|upper|to(Lower|Upper)Case"
+)
+"""Functions that give the data of a request, or the same data in another form."""
+_BEFORE = re.compile(
+    r"\s*(?:(?:await|new)\s+|[(\[]|(?:URL|String|str)\()*"
+    r"(?:[fb]?[\"'`](?:[Ll]ocation:\s*)?(?:https?://)?(?:[\"'`]\s*[+.]\s*|\$?\{|(?=\$\w)))?"
+)
+_ITSELF = re.compile(r"REQUEST_URI|PATH_INFO|\b(original|next)Url\b|\breq(uest)?\.(url|path)\b")
+"""The address of the request, which begins with this site."""
+_ASKED = re.compile(r"[sS]earchParams|\bquery\b")
+"""What an address holds of others."""
+_OWNERS = frozenset({"", "c.", "$", "this.", "self.", "flask.", "ctx.", "$this->"})
+"""What may stand before a request."""
 _FILLED = re.compile(r"\$\{[^{}]*\}|#\{[^{}]*\}|\{[^{}]*\}|\$[A-Za-z_]\w*")
 _TYPES = frozenset(
     {
@@ -124,12 +155,18 @@ def _first_annotation(lines: Sequence[str], line: int, start: int) -> int:
     return line
 
 
-def source_of(lines: Sequence[str], line: int, text: str) -> str | None:
-    """How data of the request reaches the code *text* on *line*, as a clause; None if nothing shows that it does."""
-    if REQUEST.search(text):
+def source_of(lines: Sequence[str], line: int, text: str, *, carried: bool = False, whole: bool = False) -> str | None:
+    """How data of the request reaches the code *text* on *line*, as a clause; None if nothing shows that it does.
+
+    If it must be *carried*, what is looked up or made with it does not count; with *whole*, nothing stands before it.
+    """
+    if carried and not _carries(text, (), whole=False):
+        return None
+    if REQUEST.search(text) and (not whole or (_begins(text, ()) and not _is_own_address(text))):
         return "a value of the request is part of it"
     names: dict[str, int] = {}
     numbers: dict[str, int] = {}
+    addresses: set[str] = set()
     route = False
     for number in range(window_above(lines, line), min(line, len(lines)) + 1):
         row = lines[number - 1][:LINE]
@@ -140,13 +177,47 @@ def source_of(lines: Sequence[str], line: int, text: str) -> str | None:
         elif route and _ROUTED.search(row):
             _take_parameters(lines, number, names, numbers)
         names |= dict.fromkeys([*_PARAMETER.findall(row), *_DECORATED.findall(row)], number)
-        if number < line:
+        if number >= line:
+            continue
+        addresses = (addresses | set(_targets(row))) if _is_own_address(row) else addresses
+        known = names if _ASKED.search(row) else names.keys() - addresses
+        if carried and not _ROUTED.match(row) and not _carries(_value(row), known, whole=whole):
+            for name in _targets(row):
+                names.pop(name, None)
+        else:
             _assign(row, number, names, numbers)
+    if whole and not _begins(text, names if _ASKED.search(text) else names.keys() - addresses):
+        return None
     used = sorted({word for word in code_words(text) if word in names}, key=lambda word: (names[word], word))
     if not used:
         return None
     origin = "the address of the route" if _ROUTE.search(lines[names[used[0]] - 1]) else "the request"
     return f"{used[0]} comes from {origin}, line {names[used[0]]}"
+
+
+def _carries(value: str, names: Collection[str], *, whole: bool) -> bool:
+    """Whether *value* is the data that stands in it, joined with text at most; calls of other functions change it."""
+    return all(_KEEPS.fullmatch(name) for name in _CALLED.findall(value)) and (not whole or _begins(value, names))
+
+
+def _begins(value: str, names: Collection[str]) -> bool:
+    """Whether *value* begins with data of the request or one of *names*; `http://` may stand before it."""
+    rest = value[_BEFORE.match(value).end() :]  # type: ignore[union-attr] # it matches everywhere
+    word = _WORD.match(rest.removeprefix("$"))
+    found = REQUEST.search(rest)
+    return (word is not None and word[0] in names) or (
+        found is not None and "".join(rest[: found.start()].split()) in _OWNERS
+    )
+
+
+def _is_own_address(code: str) -> bool:
+    """Whether *code* is the address of the request, and nothing that it holds of others."""
+    return _ITSELF.search(code) is not None and _ASKED.search(code) is None
+
+
+def _value(row: str) -> str:
+    """What *row* assigns."""
+    return _SIGN.split(row, maxsplit=1)[-1]
 
 
 def _take_parameters(lines: Sequence[str], line: int, names: dict[str, int], numbers: dict[str, int]) -> None:
@@ -243,7 +314,7 @@ def _assign(row: str, number: int, names: dict[str, int], numbers: Mapping[str, 
 def _follow(row: str, names: dict[str, _Origin], numbers: Mapping[str, _Origin] | None = None) -> None:
     """Add the names that *row* assigns from one of *names*, or by a call from one of *numbers*, with its origin."""
     targets = _targets(row)
-    right = re.split(r"(?<![=!<>])=(?![=>])", row, maxsplit=1)[-1]
+    right = _value(row)
     known = {**numbers, **names} if numbers and "(" in right else names
     origins = [known[word] for word in _WORD.findall(right) if word in known]
     if origins:

@@ -12,6 +12,8 @@ import msgspec
 Matcher = dict[str, Any]
 """A rule object of ast-grep."""
 
+ADDRESS = r"(?i:ur[li]|next|redirect|return|target|dest|goto|link|location|callback)"
+"""In the name of a variable that holds an address."""
 SQL = r"(?is)\b(select\b.+\bfrom|select\s+'%|insert\s+into|update\b.+\bset|delete\s+from|replace\s+into)\b"
 """SQL somewhere in a text."""
 
@@ -28,6 +30,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     matcher: Matcher
     constraints: dict[str, Matcher] = msgspec.field(default_factory=dict)
     """Forms that the named parts of a pattern must have."""
+    traced: bool = False
+    """Whether only a value counts that data of a request is shown to reach: the part X, or all of the code."""
     bad: str
     """Code with one place that the rule finds."""
     good: str

@@ -5,7 +5,7 @@ Pure: a table.
 
 from __future__ import annotations
 
-from registry.packaged.review_repo.rules.form import SQL, Matcher, Rule, both, has, kind, no
+from registry.packaged.review_repo.rules.form import ADDRESS, SQL, Matcher, Rule, both, has, kind, no
 
 _GO = ("Go",)
 _FIXED = {"any": [kind("interpreted_string_literal"), kind("raw_string_literal")]}
@@ -173,8 +173,16 @@ RULES = (
         severity="medium",
         confidence="medium",
         languages=_GO,
-        matcher=_invoked("http.Redirect($W, $R, $X, $S)", "$C.Redirect($S, $X)"),
-        constraints={"X": {"regex": r"\.(FormValue|PostFormValue)\(|\.Query\(\)\.Get\(|\bc\.Query\("}},
+        matcher=_invoked("http.Redirect($W, $R, $X, $S)", "$C.Redirect($S, $X)", "$C.Redirect($X)"),
+        constraints={
+            "X": {
+                "any": [
+                    kind("identifier", ADDRESS),
+                    {"regex": r"\.(FormValue|PostFormValue)\(|\.Query\(\)\.Get\(|\bc\.Query\("},
+                ]
+            }
+        },
+        traced=True,
         bad='package a\nfunc f() { http.Redirect(w, r, r.FormValue("next"), 302) }\n',
         good='package a\nfunc f() { http.Redirect(w, r, "/home", 302) }\n',
     ),
@@ -185,9 +193,11 @@ RULES = (
         confidence="medium",
         languages=_GO,
         matcher=_invoked(
-            "os.Open($X)", "os.ReadFile($X)", "ioutil.ReadFile($X)", "http.ServeFile($W, $R, $X)", "$C.File($X)"
+            *("os.Open($X)", "os.ReadFile($X)", "ioutil.ReadFile($X)", "http.ServeFile($W, $R, $X)"),
+            *("os.Remove($X)", "os.Create($X)", "$C.File($X)", "$C.SendFile($X)"),
         ),
-        constraints={"X": {"regex": _REQUEST}},
+        constraints={"X": no(_FIXED)},
+        traced=True,
         bad='package a\nfunc f() { os.ReadFile("data/" + r.FormValue("name")) }\n',
         good='package a\nfunc f() { os.ReadFile("data/list") }\n',
     ),
@@ -197,9 +207,12 @@ RULES = (
         severity="high",
         confidence="medium",
         languages=_GO,
-        matcher=_invoked("http.Get($X)", "http.Post($X, $$$)", "$C.Get($X)"),
-        constraints={"X": {"regex": r"\.FormValue\(|\.Query\(\)\.Get\("}},
+        matcher=_invoked(
+            "http.Get($X)", "http.Head($X)", "http.Post($X, $$$)", "client.Get($X)", "http.NewRequest($M, $X, $B)"
+        ),
+        constraints={"X": no(_FIXED)},
+        traced=True,
         bad='package a\nfunc f() { http.Get(r.FormValue("url")) }\n',
-        good="package a\nfunc f() { http.Get(api) }\n",
+        good='package a\nfunc f() { http.Get("https://example.org") }\n',
     ),
 )

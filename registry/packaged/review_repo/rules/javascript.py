@@ -5,7 +5,18 @@ Pure: a table.
 
 from __future__ import annotations
 
-from registry.packaged.review_repo.rules.form import SQL, Rule, both, has, inside, kind, no, part, patterns
+from registry.packaged.review_repo.rules.form import (
+    ADDRESS,
+    SQL,
+    Rule,
+    both,
+    has,
+    inside,
+    kind,
+    no,
+    part,
+    patterns,
+)
 
 _ALL = ("JavaScript", "TypeScript", "Tsx")
 _NAMES = {"any": [kind("identifier"), kind("member_expression"), kind("call_expression"), kind("subscript_expression")]}
@@ -24,8 +35,6 @@ _FIXED = {
         both(kind("template_string"), no({"has": {"kind": "template_substitution"}})),
     ]
 }
-_REQUEST = r"\b(req|request|ctx)\.(query|params|body|cookies|headers|url|request)\b"
-_FROM_REQUEST = {"regex": _REQUEST}
 
 RULES = (
     Rule(
@@ -62,10 +71,40 @@ RULES = (
             "child_process.exec($X)",
             "child_process.exec($X, $$$)",
             "cp.exec($X, $$$)",
+            "execAsync($X)",
+            "execAsync($X, $$$)",
+            "execPromise($X)",
+            "execPromise($X, $$$)",
         ),
         constraints={"X": _BUILT},
         bad="exec('ping ' + host, done)\n",
         good="execFile('ping', [host], done)\n",
+    ),
+    Rule(
+        id="js-shell-value",
+        meaning="shell",
+        severity="high",
+        confidence="medium",
+        languages=_ALL,
+        matcher=patterns(
+            "exec($X)",
+            "exec($X, $$$)",
+            "execSync($X)",
+            "execSync($X, $$$)",
+            "$C.execSync($X)",
+            "$C.execSync($X, $$$)",
+            "child_process.exec($X)",
+            "child_process.exec($X, $$$)",
+            "cp.exec($X, $$$)",
+            "execAsync($X)",
+            "execAsync($X, $$$)",
+            "execPromise($X)",
+            "execPromise($X, $$$)",
+        ),
+        constraints={"X": {"all": [no(_FIXED), no(_BUILT)]}},
+        traced=True,
+        bad="app.get('/run', (req, res) => exec(req.query.command, done))\n",
+        good="const result = pattern.exec(req.query.command)\n",
     ),
     Rule(
         id="js-sql",
@@ -143,8 +182,16 @@ RULES = (
         severity="medium",
         confidence="medium",
         languages=_ALL,
-        matcher=patterns("$R.redirect($X)", "$R.redirect($S, $X)"),
-        constraints={"X": {"regex": r"^\(?(req|request|ctx)\.(query|body|params)\b"}},
+        matcher=patterns("$R.redirect($X)", "$R.redirect($S, $X)", "redirect($X)"),
+        constraints={
+            "X": {
+                "any": [
+                    kind("identifier", ADDRESS),
+                    {"regex": r"^\(?(c\.)?(req|request|ctx)\.(query|body|params?|payload)\b"},
+                ]
+            }
+        },
+        traced=True,
         bad="res.redirect(req.query.next)\n",
         good="res.redirect('/home')\n",
     ),
@@ -171,8 +218,11 @@ RULES = (
         severity="high",
         confidence="medium",
         languages=_ALL,
-        matcher=patterns("$R.send($X)", "$R.write($X)", "$R.end($X)", "$R.status($S).send($X)"),
-        constraints={"X": {"all": [_BUILT, {"regex": r"<\w+|['\"`]\s*\+"}, _FROM_REQUEST]}},
+        matcher=patterns(
+            "$R.send($X)", "$R.write($X)", "$R.end($X)", "$R.status($S).send($X)", "$C.html($X)", "ctx.body = $X"
+        ),
+        constraints={"X": {"all": [_BUILT, {"regex": r"<\w+|['\"`]\s*\+"}]}},
+        traced=True,
         bad="res.send('<h1>Hello ' + req.query.name + '</h1>')\n",
         good="res.json({ name: req.query.name })\n",
     ),
@@ -266,19 +316,27 @@ RULES = (
         confidence="medium",
         languages=_ALL,
         matcher=patterns(
+            "$F.readFile($X)",
             "$F.readFile($X, $$$)",
             "$F.readFileSync($X)",
             "$F.readFileSync($X, $$$)",
+            "readFile($X, $$$)",
+            "readFileSync($X)",
+            "readFileSync($X, $$$)",
             "$R.sendFile($X)",
             "$R.sendFile($X, $$$)",
             "$F.createReadStream($X)",
+            "createReadStream($X)",
+            "$F.unlink($X, $$$)",
+            "$F.unlinkSync($X)",
             "$R.download($X)",
             "$R.download($X, $$$)",
             "require($X)",
         ),
-        constraints={"X": _FROM_REQUEST},
+        constraints={"X": no(_FIXED)},
+        traced=True,
         bad="res.sendFile(path.join(root, req.params.name))\n",
-        good="res.sendFile(path.basename(file), { root })\n",
+        good="res.sendFile('list.html', { root })\n",
     ),
     Rule(
         id="js-ssrf",
@@ -298,11 +356,14 @@ RULES = (
             "request.get($X)",
             "request.get($X, $$$)",
             "http.get($X, $$$)",
+            "https.get($X, $$$)",
             "got($X)",
+            "got($X, $$$)",
         ),
-        constraints={"X": {"regex": r"^[^,]*\breq\.(query|params|body)\b"}},
+        constraints={"X": no(_FIXED)},
+        traced=True,
         bad="const page = await fetch(req.query.url)\n",
-        good="const page = await fetch(API)\n",
+        good="const page = await fetch('https://example.org')\n",
     ),
     Rule(
         id="js-signing-key",
@@ -336,7 +397,8 @@ RULES = (
         confidence="medium",
         languages=_ALL,
         matcher=patterns("$S.unserialize($X)", "unserialize($X)", "yaml.load($X, $$$A)", "$S.deserialize($X)"),
-        constraints={"X": {"regex": r"\breq\b"}},
+        constraints={"X": no(_FIXED)},
+        traced=True,
         bad="const data = serialize.unserialize(req.cookies.profile)\n",
         good="const data = JSON.parse(req.cookies.profile)\n",
     ),

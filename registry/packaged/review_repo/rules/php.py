@@ -5,10 +5,9 @@ Pure: a table.
 
 from __future__ import annotations
 
-from registry.packaged.review_repo.rules.form import SQL, Rule, both, has, kind, no, part
+from registry.packaged.review_repo.rules.form import ADDRESS, SQL, Rule, both, has, kind, no, part
 
 _PHP = ("Php",)
-_REQUEST = r"\$_(GET|POST|REQUEST|COOKIE|FILES)\b"
 _BUILT = {
     "any": [
         both(kind("encapsed_string"), has(kind("variable_name"))),
@@ -104,8 +103,9 @@ RULES = (
                     "require_once_expression",
                 )
             ],
-            "regex": _REQUEST,
+            **has(kind("variable_name")),
         },
+        traced=True,
         bad="<?php include $_GET['page'];\n",
         good="<?php include 'page.php';\n",
     ),
@@ -144,8 +144,9 @@ RULES = (
         languages=_PHP,
         matcher=_call(
             "file_get_contents|fopen|readfile|file|unlink|file_put_contents",
-            {"all": [{"regex": _REQUEST}, no({"regex": r"basename|tmp_name"})]},
+            {"all": [has(kind("variable_name")), no({"regex": r"basename|tmp_name"})]},
         ),
+        traced=True,
         bad="<?php readfile('data/' . $_GET['file']);\n",
         good="<?php readfile('data/' . basename($_GET['file']));\n",
     ),
@@ -155,7 +156,8 @@ RULES = (
         severity="medium",
         confidence="high",
         languages=_PHP,
-        matcher=_call("header", {"regex": r"(?i)location:.*\$_(GET|POST|REQUEST)\b"}),
+        matcher=_call("header", {"regex": rf"(?i)location:\s*['\"]?[\s.{{]*\$(_(GET|POST|REQUEST)\b|\w*{ADDRESS})"}),
+        traced=True,
         bad="<?php header('Location: ' . $_GET['next']);\n",
         good="<?php header('Location: /home');\n",
     ),

@@ -5,7 +5,7 @@ Pure: a table.
 
 from __future__ import annotations
 
-from registry.packaged.review_repo.rules.form import SQL, Rule, both, has, kind, no, patterns
+from registry.packaged.review_repo.rules.form import ADDRESS, SQL, Rule, both, has, kind, no, patterns
 
 _PYTHON = ("Python",)
 _FIXED = {"any": [both(kind("string"), no(has(kind("interpolation")))), kind("integer")]}
@@ -19,7 +19,6 @@ _BUILT = {
         kind("call", r"\.format\("),
     ]
 }
-_REQUEST = r"\brequest\.(args|form|values|json|files|cookies|headers|data|GET|POST|query_params|match_info|get_json)\b"
 _KEYS = r"(SECRET_KEY|JWT_SECRET_KEY|SECURITY_PASSWORD_SALT|WTF_CSRF_SECRET_KEY|secret_key)['\"]?\]?$"
 _NOT_TRY = r"(?i)^[rbu]*['\"].*(change|replace|your|example|todo|<|secret-?key|dev\b|test)|^[rbu]*['\"].{0,5}['\"]$"
 
@@ -149,9 +148,21 @@ RULES = (
         severity="high",
         confidence="medium",
         languages=_PYTHON,
-        matcher=both(
-            patterns("open($$$)", "send_file($$$)", "FileResponse($$$)", "$P.read_text($$$)"), kind("call", _REQUEST)
+        matcher=patterns(
+            "open($X)",
+            "open($X, $$$)",
+            "send_file($X)",
+            "send_file($X, $$$)",
+            "FileResponse($X)",
+            "FileResponse($X, $$$)",
+            "web.FileResponse($X)",
+            "$X.read_text($$$)",
+            "$X.read_bytes($$$)",
+            "os.remove($X)",
+            "os.unlink($X)",
         ),
+        constraints={"X": no(_FIXED)},
+        traced=True,
         bad='open("/data/" + request.args["name"])\n',
         good='send_from_directory("/data", request.args["name"])\n',
     ),
@@ -161,20 +172,19 @@ RULES = (
         severity="high",
         confidence="medium",
         languages=_PYTHON,
-        matcher=both(
-            patterns(
-                "requests.$F($X)",
-                "requests.$F($X, $$$)",
-                "httpx.$F($X)",
-                "httpx.$F($X, $$$)",
-                "urllib.request.urlopen($X)",
-                "urlopen($X)",
-                "urlopen($X, $$$)",
-            ),
+        matcher=patterns(
+            "requests.$F($X)",
+            "requests.$F($X, $$$)",
+            "httpx.$F($X)",
+            "httpx.$F($X, $$$)",
+            "urllib.request.urlopen($X)",
+            "urlopen($X)",
+            "urlopen($X, $$$)",
         ),
-        constraints={"X": {"regex": _REQUEST}, "F": {"regex": "^(get|post|put|delete|patch|head|request|stream)$"}},
+        traced=True,
+        constraints={"X": no(_FIXED), "F": {"regex": "^(get|post|put|delete|patch|head|request|stream)$"}},
         bad='requests.get(request.args["url"], timeout=5)\n',
-        good='requests.get(API, params={"q": request.args["q"]}, timeout=5)\n',
+        good='requests.get("https://example.org", params={"q": request.args["q"]}, timeout=5)\n',
     ),
     Rule(
         id="py-redirect",
@@ -182,8 +192,18 @@ RULES = (
         severity="medium",
         confidence="medium",
         languages=_PYTHON,
-        matcher=patterns("redirect($X)", "redirect($X, $$$)", "HttpResponseRedirect($X)", "RedirectResponse($X)"),
-        constraints={"X": {"regex": r"^" + _REQUEST}},
+        matcher=patterns(
+            "redirect($X)",
+            "redirect($X, $$$)",
+            "$H.redirect($X)",
+            "HttpResponseRedirect($X)",
+            "RedirectResponse($X)",
+            "RedirectResponse($X, $$$)",
+        ),
+        constraints={
+            "X": {"any": [kind("identifier", ADDRESS), {"regex": r"^(self\.|flask\.)?(get_argument|request\b)"}]}
+        },
+        traced=True,
         bad='redirect(request.args["next"])\n',
         good='redirect(url_for("index"))\n',
     ),

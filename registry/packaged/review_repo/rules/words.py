@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from registry.packaged.review_repo.request_data import SERVED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,6 +36,11 @@ class Text:
     def __init__(self, text: str) -> None:
         self._text = text
         self._folded = text.casefold()
+
+    @functools.cached_property
+    def serves(self) -> bool:
+        """Whether it reads a request somewhere."""
+        return SERVED.search(self._text) is not None
 
     def has_word(self, word: str) -> bool:
         """Whether *word* stands there in this case, and not as part of a longer one."""

@@ -7,7 +7,8 @@ repository's would be used.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.files import read_text
 from registry.packaged.review_repo.findings import Hit
@@ -18,13 +19,14 @@ from registry.packaged.review_repo.rules.words import NOTHING, Text, is_met, nee
 from registry.packaged.review_repo.tools.scan import Scan, Workshop, locate, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from registry.packaged.review_repo.files import Source
     from registry.packaged.review_repo.programs import Finished
 
 TOOL = "ast-grep"
 SECONDS = 60.0
+_FUNCTION = re.compile(r"^\\?\w+\s*\(")
 READING_SECONDS = 15.0
 """Time to look for the words of rules; files that it does not reach are scanned without."""
 _TSX = "Tsx"
@@ -49,6 +51,7 @@ def find(shop: Workshop) -> Scan:
     program = locate("ast-grep-cli", "ast-grep")
     names: list[str] = []
     wanted: set[tuple[str, str]] = set()
+    rules_of: dict[str, list[tuple[str, str]]] = {}
     looked_at = 0
     deadline = Deadline(READING_SECONDS)
     for language, (suffix, its_names) in LANGUAGES.items():
@@ -59,12 +62,13 @@ def find(shop: Workshop) -> Scan:
         promising = _promising(shop, files, its_names, deadline)
         names += shop.names([file for file, _ in promising], suffix)
         wanted.update(*(rules for _, rules in promising))
+        rules_of |= {file.path: rules for file, rules in promising}
     folder = shop.scratch / "ast-grep"
     (folder / "rules").mkdir(parents=True)
     (folder / "rules" / "all.yml").write_text(as_yaml(wanted), encoding="utf-8")
     (folder / "sgconfig.yml").write_text("ruleDirs: [rules]\n", encoding="utf-8")
     argv = [program, "scan", "-c", str(folder / "sgconfig.yml"), "--json=stream"]
-    done = scan(shop, TOOL, argv, names, lambda done: _read(done, shop), seconds=SECONDS)
+    done = scan(shop, TOOL, argv, names, lambda done: _read(done, shop, rules_of), seconds=SECONDS)
     done.files = looked_at
     return done
 
@@ -86,14 +90,16 @@ def _promising(
         its = [
             (rule.id, language)
             for rule in rules
-            if language in rule.languages and (text is None or is_met(_NEEDS[rule.id], text))
+            if language in rule.languages
+            and (text is None or (is_met(_NEEDS[rule.id], text) and (not rule.traced or text.serves)))
         ]
         if its:
             found.append((file, its))
     return found
 
 
-def _read(done: Finished, shop: Workshop) -> list[Hit] | None:
+def _read(done: Finished, shop: Workshop, rules_of: Mapping[str, Sequence[tuple[str, str]]]) -> list[Hit] | None:
+    """The hits of our rules; a rule for data of a request finds nothing in a file without one."""
     if done.code not in (0, 1):
         return None
     hits = []
@@ -104,7 +110,8 @@ def _read(done: Finished, shop: Workshop) -> list[Hit] | None:
             return None
         # Comments that suppress a rule which is not ours come back as hits of their own.
         rule = BY_ID.get(item["ruleId"].partition("--")[0])
-        if rule is not None:
+        file = shop.original(item["file"])
+        if rule is not None and not (rule.traced and all(rule.id != name for name, _ in rules_of.get(file, ()))):
             start, end = item["range"]["start"]["line"] + 1, item["range"]["end"]["line"] + 1
             hits.append(
                 Hit(
@@ -113,10 +120,17 @@ def _read(done: Finished, shop: Workshop) -> list[Hit] | None:
                     meaning=rule.meaning,
                     severity=rule.severity,
                     confidence=rule.confidence,
-                    file=shop.original(item["file"]),
+                    file=file,
                     line=start,
                     end=end,
                     message=MEANINGS[rule.meaning].title,
+                    value=_value(item) if rule.traced else "",
                 )
             )
     return hits
+
+
+def _value(item: Mapping[str, Any]) -> str:
+    """The part of the code that the rule names X, or all of it but the name of a function that is called."""
+    named = (item.get("metaVariables") or {}).get("single") or {}
+    return str(named["X"]["text"]) if "X" in named else _FUNCTION.sub("", item["text"])

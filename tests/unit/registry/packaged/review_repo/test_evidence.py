@@ -200,6 +200,32 @@ def test_a_name_in_an_annotation_or_a_list_is_hardly_undefined(code: str) -> Non
     assert judged("undefined", code, line, message="Undefined name `Application`") == ("high", "low")
 
 
+def test_settings_of_jupyter_get_their_name_from_it() -> None:
+    message = "Undefined name `c`"
+    assert judged("undefined", "c.App.port = 1", message=message, file="jupyter_server_config.py") == ("high", "low")
+    assert judged("undefined", "c.save()", message=message, file="app/a.py") == ("high", "medium")
+
+
+def test_tests_at_the_end_of_a_module_of_rust_are_none_of_its_code_but_their_secrets_count() -> None:
+    code = "#[cfg(test)]\n#[expect(clippy::x)]\nmod tests {\n  let q = format!(\"DELETE FROM t WHERE a = '{}'\", n)"
+    assert judged("sql", code, file="src/a.rs") == evidence.BESIDE
+    assert judged("sql", code.replace("mod", "fn"), file="src/a.rs") != evidence.BESIDE
+    assert judged("secret", code, file="src/a.rs") == ("high", "medium")
+
+
+def test_a_redirect_that_a_function_allows_is_a_guess() -> None:
+    code = "to = request.GET['next']\nif _allow_redirect(to):\n    return redirect(to)"
+    assert judged("redirect", code, value="to") == ("high", "low")
+    assert judged("redirect", code.replace("_allow_redirect", "bool"), value="to") == ("high", "high")
+
+
+def test_a_value_that_only_counts_from_a_request_is_left_out_without_one() -> None:
+    assert judged("ssrf", "url = request.args['url']\nrequests.get(url)", value="url") == ("high", "high")
+    assert judged("ssrf", "url = request.args['url']\nrequests.get(API, data=url)", value="API") == evidence.UNREACHED
+    assert judged("ssrf", "<?php\n$p = $params['url'];\nget($p);", value="$p") == evidence.UNREACHED
+    assert judged("path", "f = 'a/' + request.args['f']\nopen(f)", value="f") == ("high", "high")
+
+
 def test_a_name_that_many_files_use_is_defined_by_something_else() -> None:
     hits = [hit("undefined", file=f"{number}.py", message="Undefined name `traits`") for number in range(4)]
     texts = {each.file: ["f(traits)"] for each in hits}

@@ -103,6 +103,11 @@ def test_only_long_text_of_long_lines_is_minified() -> None:
         ("src/latest.py", Role.SOURCE),
         (".semgrep/rules/a.py", Role.EXAMPLE),
         (".ssh/id_rsa", Role.SOURCE),
+        ("src/main/java/com/example/demo/App.java", Role.SOURCE),
+        ("core/src/commonMain/kotlin/org/test/App.kt", Role.SOURCE),
+        ("src/test/java/com/example/demo/Helper.java", Role.TEST),
+        ("packages/prisma/seed/users.ts", Role.EXAMPLE),
+        ("examples/app/src/main/java/com/acme/App.java", Role.EXAMPLE),
     ],
 )
 def test_the_part_a_file_plays_is_told_by_folders_and_name(path: str, role: Role) -> None:

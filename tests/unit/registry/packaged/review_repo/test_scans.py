@@ -281,6 +281,28 @@ def test_batches_that_the_time_does_not_reach_are_told(repo: Repo, tmp_path: Pat
     assert (done.problem, done.unread) == ("its time was up before the last files", ["a.py"])
 
 
+def test_a_value_is_followed_to_where_it_acts_in_several_languages(repo: Repo) -> None:
+    repo.commit(
+        **{
+            "web/app.ts": "app.post('/run', async (c) => {\n  const { url, command } = await c.req.json()\n"
+            "  await fetch(API, { body: url })\n  await fetch(url)\n  await execAsync(command)\n})\n",
+            "web/app.py": "@app.get('/f')\ndef load(name: str):\n    path = A + name\n    return FileResponse(path)\n",
+            "web/main.go": 'package a\nfunc f(c *gin.Context) {\n\tname := c.Query("name")\n\tos.ReadFile(name)\n}\n',
+            "web/index.php": "<?php\n$page = $_GET['page'];\ninclude $page . '.php';\ninclude $other;\n"
+            "header ('location: ' . $_GET['to']);\n",
+        }
+    )
+    found = repo.ask(scans.code)["code"]["findings"]
+    assert {(item["meaning"], item["file"], item["line"]) for item in found if item["tool"] == "ast-grep"} == {
+        ("ssrf", "web/app.ts", 4),
+        ("shell", "web/app.ts", 5),
+        ("path", "web/app.py", 4),
+        ("path", "web/main.go", 4),
+        ("include", "web/index.php", 3),
+        ("redirect", "web/index.php", 5),
+    }
+
+
 def test_a_missing_scanner_is_a_line(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "program_of", lambda *_: None)
     repo.commit(**{"app/users.py": PYTHON})
