@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.errors import InputError, StateError
 from engine.executors.orphans import end_left
 from engine.executors.port import NO_OUTBOX
+from engine.executors.shielding import uncancelled
 from engine.executors.worktrees.git import nothing
 from engine.executors.worktrees.leftover import forget
 from engine.graph import check_fan_out, with_estimates
@@ -177,7 +178,7 @@ class Engine:
             with patient_collector():
                 yield self
         finally:
-            await asyncio.shield(asyncio.ensure_future(self._close()))
+            await uncancelled(self._close())
 
     async def _close(self) -> None:
         await self._attempts.close()

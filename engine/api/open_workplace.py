@@ -10,6 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from engine.api.agents import ProgramExecutor
+from engine.executors.shielding import uncancelled
 from engine.ids import RunId
 from engine.run.events import RunCreated
 from engine.run.reducer import apply, create
@@ -97,7 +98,7 @@ class OpenPlace:
             run_id = await asyncio.shield(begun)
             await self._ended(run_id)
         except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(self._cancel(begun)))
+            await uncancelled(self._cancel(begun))
             raise
         return run_id
 

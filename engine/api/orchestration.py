@@ -45,6 +45,7 @@ from engine.api.port import Request, open_ordinary
 from engine.api.results import run_result
 from engine.api.todo_updates import TodoUpdates
 from engine.errors import StateError
+from engine.executors.shielding import uncancelled
 from engine.executors.simulate import faults_by_place, parse_fault, parse_value, values_by_node
 from engine.ids import RunId
 from engine.run.events import Limits
@@ -305,7 +306,7 @@ class OrchestrationEngine:
             self._users -= 1
             if not self._users and self._place is not None:
                 place, self._place = self._place, None
-                await place.stack.aclose()
+                await uncancelled(place.stack.aclose())
 
     def _join(self) -> None:
         """Count another user of what is open: all are on one event loop, though a program may use several in turn."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 import anyio.lowlevel
 import pytest
 
@@ -27,7 +29,7 @@ from tests.support.programs import Functions, opened, step, steps
 from tests.support.state import contents, plant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -195,6 +197,51 @@ async def test_model_agents_without_a_program_to_run_them_are_told(
     async with opened(project) as engine:
         with pytest.raises(EnvironmentFault, match="EXECUTOR_UNAVAILABLE"):
             await engine.execute(steps([step("a", agent="general-purpose")]))
+
+
+async def cancel_twice(call: Coroutine[Any, Any, object], running: asyncio.Event) -> None:
+    task = asyncio.ensure_future(call)
+    await running.wait()
+    task.cancel()
+    await anyio.lowlevel.checkpoint()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def cancel_the_scope(call: Coroutine[Any, Any, object], running: asyncio.Event) -> None:
+    """As anyio does it: the call is cancelled again at everything that it waits for."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: call)
+        await running.wait()
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("cancel", [cancel_twice, cancel_the_scope])
+@pytest.mark.parametrize("in_a_block", [True, False])
+async def test_a_call_that_is_cancelled_again_and_again_undoes_what_its_run_did(
+    project: Path, cancel: Callable[[Coroutine[Any, Any, object], asyncio.Event], Awaitable[None]], *, in_a_block: bool
+) -> None:
+    running = asyncio.Event()
+    undone: list[str] = []
+
+    async def work(context: Context) -> dict[str, int]:
+        if context.role == "compensate":
+            await anyio.lowlevel.checkpoint()
+            undone.append(context.node_id)
+            return {}
+        if context.node_id == "b":
+            running.set()
+            await asyncio.get_running_loop().create_future()
+        return {context.node_id: 1}
+
+    engine = OrchestrationEngine(project)
+    engine.set_agent_executor(Functions(worker=work))
+    raw = steps([step("a", compensation=UNDO)], [step("b", "a")])
+    async with engine if in_a_block else contextlib.nullcontext():
+        await cancel(engine.execute(raw), running)
+        assert (await engine.report()).status == "cancelled"
+    assert undone == ["a"]
 
 
 async def test_a_cancelled_call_cancels_its_run_and_undoes_what_it_did(project: Path) -> None:
