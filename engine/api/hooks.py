@@ -35,6 +35,8 @@ MAX_OVERRUNS = 3
 
 Hook = Callable[..., Any]
 Call = tuple[str, Hook, tuple[Any, ...]]
+Reply = tuple[object, BaseException | None]
+"""The value of a hook, and the exception that it raised: a future cannot hold every one."""
 
 
 class Caller:
@@ -76,8 +78,12 @@ class Caller:
             call.add_done_callback(self._forget)
             last = " and will not be called again" if self._overruns[name] == MAX_OVERRUNS else ""
             log.warning("the hook %s did not end within %g seconds%s", name, self._timeout, last)
-        elif not call.cancelled() and (error := call.exception()) is not None:
-            log.error("the hook %s raised", name, exc_info=error)
+        elif not call.cancelled():
+            error = call.exception()
+            if error is None:
+                error = call.result()
+            if error is not None:
+                log.error("the hook %s raised", name, exc_info=error)
 
     def _forget(self, call: asyncio.Future[Any]) -> None:
         self._hanging.discard(call)
@@ -85,33 +91,31 @@ class Caller:
             call.exception()  # retrieved, so that asyncio does not warn that it never was
 
 
-async def _called(hook: Hook, arguments: tuple[Any, ...]) -> None:
+async def _called(hook: Hook, arguments: tuple[Any, ...]) -> BaseException | None:
+    """The exception of a hook in its thread; an async one raises its own here."""
     if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
         await hook(*arguments)
-        return
-    reply = await _in_thread(hook, arguments)
+        return None
+    reply, error = await _in_thread(hook, arguments)
     if isinstance(reply, Awaitable):
         await reply
+    return error
 
 
-def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
+def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Reply]:
     """The result of a plain function, called in its own thread, which does not delay the end of the program."""
     loop = asyncio.get_running_loop()
-    reply: asyncio.Future[Any] = loop.create_future()
+    reply: asyncio.Future[Reply] = loop.create_future()
 
     def deliver(value: object, error: BaseException | None) -> None:
-        if reply.done():
-            return
-        if error is None:
-            reply.set_result(value)
-        else:
-            reply.set_exception(error)
+        if not reply.done():
+            reply.set_result((value, error))
 
     def call() -> None:
         value, error = None, None
         try:
             value = hook(*arguments)
-        except Exception as raised:  # noqa: BLE001 - all errors of a hook are logged
+        except BaseException as raised:  # noqa: BLE001 - all errors of a hook are logged
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop is closed, and no one listens
             loop.call_soon_threadsafe(deliver, value, error)

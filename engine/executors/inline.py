@@ -6,6 +6,7 @@ to end what it starts: an async one learns of a cancellation as any coroutine do
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from types import CoroutineType
@@ -52,7 +53,9 @@ class InlineExecutor:
                 not isinstance(reply, (dict, Outcome)) and isinstance(reply, Awaitable)
             ):
                 reply = await reply
-        except Exception as error:  # noqa: BLE001 -- whatever an agent raises is its failure
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever an agent raises is its failure, also `pytest.fail`
             return _raised(error)
         if isinstance(reply, Outcome):
             return reply
@@ -62,7 +65,7 @@ class InlineExecutor:
         return outcome
 
 
-def _raised(error: Exception) -> Outcome:
+def _raised(error: BaseException) -> Outcome:
     code, kind = getattr(error, "code", None), getattr(error, "kind", None)
     return failed(
         FailureKind(kind) if isinstance(kind, str) and kind in set(FailureKind) else FailureKind.ERROR,

@@ -123,7 +123,9 @@ class ProjectObserver:
             )
         try:
             return bool(custom(values))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise OrchestrationError(
                 f'the condition "{skip.expression}" raised {type(error).__name__}: {error}', code="CONDITION_ERROR"
             ) from error

@@ -164,6 +164,19 @@ async def test_a_hook_that_raises_is_logged_and_hurts_nobody(project: Path, capl
     assert "it is broken, too" in caplog.text
 
 
+@pytest.mark.parametrize("raised", [StopIteration("spent"), SystemExit("spent"), pytest.fail.Exception("spent")])
+async def test_whatever_a_hook_raises_in_its_thread_is_logged_at_once(
+    raised: BaseException, project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_told: object) -> None:
+        raise raised
+
+    async with opened(project, WORK, hook_timeout=60, on_node_start=broken) as engine:
+        assert (await engine.execute(TWO)).success
+    assert caplog.text.count("the hook on_node_start raised") == 2
+    assert "spent" in caplog.text
+
+
 async def test_hooks_that_hang_are_left_behind_and_called_no_more_after_three_times(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -410,6 +410,27 @@ async def test_a_registered_condition_decides_whether_a_node_is_skipped(project:
     assert seen[0]["a"] == 1
 
 
+@pytest.mark.parametrize("error", [SystemExit("no"), asyncio.CancelledError("no"), pytest.fail.Exception("no")])
+async def test_whatever_a_condition_raises_fails_its_node_and_no_other_run(project: Path, error: BaseException) -> None:
+    asked = asyncio.Event()
+
+    def broken(_values: Mapping[str, Any]) -> bool:
+        asked.set()
+        raise error
+
+    async def wait(_context: Context) -> int:
+        await asked.wait()
+        return 1
+
+    skip = {"type": "custom", "expression": "broken"}
+    async with opened(project, Functions(worker=lambda _context: 1, waiter=wait)) as engine:
+        engine.register_condition("broken", broken)
+        other = asyncio.create_task(engine.execute(steps([step("a", agent="waiter")])))
+        done = await engine.execute(steps([step("a", skipCondition=skip)]))
+        assert [line.failure.code for line in done.failures] == ["CONDITION_ERROR"]
+        assert (await other).success
+
+
 @pytest.mark.parametrize("policy", ["lru", "lfu", "ttl"])
 async def test_a_cache_too_small_for_anything_loses_no_value(
     project: Path, policy: Literal["lru", "lfu", "ttl"]

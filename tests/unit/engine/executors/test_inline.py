@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from engine.executors.inline import InlineExecutor, InlineFunction
 from engine.executors.port import Outcome, WorkOrder
@@ -54,6 +57,25 @@ async def test_an_exception_is_a_failure_with_its_own_code_and_kind() -> None:
     failure = (await answer_of(fail)).failure
     assert failure is not None
     assert (failure.kind, failure.code, failure.message) == (FailureKind.TIMEOUT, "TOO_LATE", "at noon")
+
+
+@pytest.mark.parametrize("error", [pytest.fail.Exception, BaseExceptionGroup])
+async def test_what_is_no_ordinary_exception_is_a_failure_too(error: type[BaseException]) -> None:
+    def fail(_: WorkOrder) -> Mapping[str, Any]:
+        raise error("no", [KeyError()]) if error is BaseExceptionGroup else error("no")
+
+    failure = (await answer_of(fail)).failure
+    assert failure is not None
+    assert failure.message.startswith("no")
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+async def test_what_ends_a_task_or_the_program_ends_it(end: type[BaseException]) -> None:
+    def leave(_: WorkOrder) -> Mapping[str, Any]:
+        raise end
+
+    with pytest.raises(end):
+        await answer_of(leave)
 
 
 async def test_an_exception_without_text_or_code_is_told_by_its_class() -> None:
