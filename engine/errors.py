@@ -13,10 +13,15 @@ Pure. A node that fails is not an exception: it is a `Failure` value inside an e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def remade(kind: type[Exception], args: tuple[object, ...]) -> Exception:
+    """An error that pickle or copy fills: by itself it would call *kind* with the message alone."""
+    return kind.__new__(kind, *args)
 
 
 class OrchestrationError(Exception):
@@ -44,6 +49,10 @@ class OrchestrationError(Exception):
         self.hint = hint
         self.pointer = pointer
         self.client_hint: str | None = client_hint or hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a copy, or another process: without the parameters, which differ from class to class."""
+        return remade, (type(self), self.args), vars(self)
 
     def __str__(self) -> str:
         """Code, message, place and hint, for a terminal."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 from msgspec import structs
 
+from engine.errors import remade
 from engine.executors.answer import failed, invalid, upper_snake
 from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome, WorkOrder
@@ -46,6 +47,10 @@ class AgentFailure(Exception):
         self.code = code
         self.kind: str = kind
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """See `OrchestrationError`."""
+        return remade, (type(self), self.args), vars(self)
 
 
 class Context:

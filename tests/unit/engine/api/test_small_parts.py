@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ import pytest
 
 import engine
 from engine import (
+    AgentFailure,
     CircuitBreaker,
     CommandDefinition,
     ContextManagerConfig,
@@ -18,6 +21,7 @@ from engine import (
     InputError,
     InvalidCommand,
     MetricsCollector,
+    NotFound,
     StateError,
     TodoWriteConfig,
 )
@@ -35,6 +39,27 @@ if TYPE_CHECKING:
 
 WORK = Functions(worker=lambda context: dict.fromkeys(context.outputs, 1))
 TWO = steps([step("a")], [step("b", "a")])
+
+
+def invalid_command() -> InvalidCommand:
+    with pytest.raises(InvalidCommand) as caught:
+        DAGBuilder().build_dag({"version": "2.0.0"})
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        invalid_command(),
+        NotFound("no such run", code="RUN_NOT_FOUND", hint="List the runs."),
+        AgentFailure("RATE_LIMIT", "slow down", kind="timeout", hint="Wait."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_reaches_another_process_whole(error: Exception) -> None:
+    for received in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301 - our own
+        assert type(received) is type(error)
+        assert (str(received), vars(received)) == (str(error), vars(error))
 
 
 @pytest.mark.parametrize("name", sorted(engine.__all__))
