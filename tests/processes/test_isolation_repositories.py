@@ -399,6 +399,27 @@ async def test_a_file_that_git_was_told_not_to_look_at_is_not_written_over(flag:
     assert (project / "local.cfg").read_text() == "by hand\n"
 
 
+async def test_a_repository_in_which_git_takes_checked_out_files_for_unchanged(tmp_path: Path) -> None:
+    project = make_repository(tmp_path, {"a.txt": "a\n"})
+    git(project, "config", "core.ignoreStat", "true")
+    await done(project, "write('a.txt', 'changed')")
+    assert (project / "a.txt").read_text() == "changed"
+
+
+async def test_names_that_differ_by_case_in_a_repository_from_a_system_that_takes_them_for_one(tmp_path: Path) -> None:
+    project = make_repository(tmp_path, {"README.md": "read\n", "Src/x.py": "x\n", "Notes.txt": "by hand\n"})
+    if (project / ".GIT").exists():
+        pytest.skip("this file system does so too")
+    git(project, "config", "core.ignoreCase", "true")
+    (project / "Notes.txt").rename(project / "notes.txt")
+    await done(
+        project, "os.rename('README.md', 'readme.md'); os.rename('Src', 'src'); replace('notes.txt', 'by', 'By')"
+    )
+    found = {name: (project / name).read_text() for name in ("notes.txt", "readme.md", "src/x.py")}
+    assert found == {"notes.txt": "By hand\n", "readme.md": "read\n", "src/x.py": "x\n"}
+    assert not any((project / name).exists() for name in ("Notes.txt", "README.md", "Src"))
+
+
 async def test_a_change_in_the_same_moment_as_git_add_is_seen(tmp_path: Path) -> None:
     """Git tells such a file by its age: it is as young as the index, so it is read."""
     project = make_repository(tmp_path, {"a.txt": "one\n"})

@@ -42,6 +42,8 @@ _SETTINGS = {
     **SETTINGS,
     "add.ignoreErrors": "false",
     "advice.addEmbeddedRepo": "false",
+    # In a new worktree git would take every file for unchanged, whatever the agent does to it.
+    "core.ignoreStat": "false",
     "core.safecrlf": "false",
     "core.splitIndex": "false",
     "gc.auto": "0",
@@ -140,9 +142,10 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
         """The same with the repository's current configuration, which an agent may have changed."""
         listing = (await self.run(*LISTING)).stdout
         refused = [driver for driver in drivers_in(listing) if not self.allows(driver, self.top)]
+        case = await asyncio.to_thread(_case_of, self.top)
         return structs.replace(
             self,
-            overrides=hooks_off(listing) | withheld(refused),
+            overrides=hooks_off(listing) | withheld(refused) | case,
             missing=tuple(driver for driver in refused if driver.is_missed),
             default_merge=default_merge_in(listing),
         )
@@ -177,6 +180,16 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
         places = [os.fsencode(await git.line("rev-parse", word)) for word in asked[1:]]
     directory, top, prefix = map(os.fsdecode, places[:3])
     return await structs.replace(git, directory=Path(directory), top=Path(top), prefix=prefix).looked_at()
+
+
+def _case_of(top: Path) -> dict[str, str]:
+    """Settings for a file system that distinguishes between names by case.
+
+    A repository that came from another says that this one does not: git then leaves out a file whose name differs from
+    its old one only by case, and the old one too.
+    """
+    distinguishes = (top / ".git").exists() and not (top / ".GIT").exists()
+    return {"core.ignoreCase": "false"} if distinguishes else {}
 
 
 async def _check_version(git: Git) -> None:
