@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import filecmp
 import os
 import shutil
 import stat
@@ -25,6 +26,7 @@ from engine.paths import path_problem
 from engine.text.cut import some
 
 _NAMED = 5
+_RULES = b".gitattributes"
 _SUBMODULE = "160000"
 _PROGRAM = "100755"
 _REGULAR = frozenset({"100644", _PROGRAM})
@@ -85,11 +87,26 @@ async def changes_between(git: Git, old: str, new: str, *, foreign: Collection[b
 
     Raises `ForeignPath` if one of them does not belong to the project, or lies in one of the *foreign* folders.
     """
-    listed = await git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none", old, new)
-    fields = listed.stdout.split(b"\0")
-    changes = [_change(meta.decode("ascii"), path) for meta, path in zip(fields[::2], fields[1::2], strict=False)]
+    changes = await _differences(git, old, new)
     refuse_foreign(changes, below=os.fsencode(git.prefix), foreign=foreign)
     return changes
+
+
+async def only_touched(git: Git, index: Path, old: str, new: str, *, staging: Path) -> str:
+    """The tree *new*, of *index*, without changes from *old* in files that are as they were checked out.
+
+    Git reads a file again if it is as young as the index, and may then store it otherwise than it is stored.
+    """
+    edited = [
+        change.reversed
+        for change in await _differences(git, old, new)
+        if change.old is not None and change.new is not None and change.old.mode == change.new.mode
+    ]
+    untouched = await _as_checked_out(git, edited, staging)
+    if not untouched:
+        return new
+    await _put(git, [change for change in edited if change.path in untouched], index)
+    return await git.line("write-tree", index=index)
 
 
 def refuse_foreign(changes: Sequence[Change], *, below: bytes, foreign: Collection[bytes] = ()) -> None:
@@ -159,6 +176,12 @@ async def undo(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
     await asyncio.to_thread(_move, top, back, os.fsencode(staging / "files"))
 
 
+async def _differences(git: Git, old: str, new: str) -> list[Change]:
+    listed = await git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none", old, new)
+    fields = listed.stdout.split(b"\0")
+    return [_change(meta.decode("ascii"), path) for meta, path in zip(fields[::2], fields[1::2], strict=False)]
+
+
 def _change(meta: str, path: bytes) -> Change:
     old_mode, new_mode, old, new, _status = meta.removeprefix(":").split(" ")
     return Change(path, _entry(old_mode, old), _entry(new_mode, new))
@@ -172,7 +195,25 @@ async def _stage(git: Git, changes: Iterable[Change], staging: Path) -> None:
     """Write the new files of *changes* to `files` in *staging*, as a checkout would."""
     index = await _index_of(git, changes, staging)
     if index is not None:
-        await git.run("checkout-index", "--all", "--quiet", f"--prefix={staging}/files/", index=index)
+        rules = await asyncio.to_thread(_rules_for, git.top, changes, staging / "rules")
+        await git.run("checkout-index", "--all", "--quiet", f"--prefix={staging}/files/", tree=rules, index=index)
+
+
+def _rules_for(top: Path, changes: Iterable[Change], folder: Path) -> Path:
+    """The working tree in which git finds the attributes of the new files: *top*, or *folder* if they change as well.
+
+    *folder* then has only those that stay as they are: git looks into the index for the others.
+    """
+    own = {change.path for change in changes}
+    if not any(os.path.basename(path) == _RULES for path in own):
+        return top
+    folder.mkdir()
+    for place in {os.path.join(parent, _RULES) for path in own for parent in (*_folders(path), b"")} - own:
+        source, target = _at(os.fsencode(top), place), _at(os.fsencode(folder), place)
+        if _bar(os.fsencode(top), place) is None and _is_file(source):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(source, target)
+    return folder
 
 
 async def _made(git: Git, changes: Sequence[Change], staging: Path) -> set[bytes]:
@@ -182,7 +223,29 @@ async def _made(git: Git, changes: Sequence[Change], staging: Path) -> set[bytes
     if index is not None:
         await git.run("update-index", "-q", "--really-refresh", index=index, accept=(0, 1))
         different = set((await git.run("diff-files", "-z", "--name-only", index=index)).stdout.split(b"\0"))
+        different -= await _as_checked_out(git, [change for change in changes if change.path in different], staging)
     return {change.path for change in changes if change.path not in different and not _is_left(git, change)}
+
+
+async def _as_checked_out(git: Git, changes: Sequence[Change], staging: Path) -> set[bytes]:
+    """The paths of *changes* whose file is, byte for byte, what a checkout of its new content writes.
+
+    Git compares what it would store of the file, which may differ: files are committed before there is a rule about
+    their line ends, and a filter may encrypt differently each time.
+    """
+    if not changes:
+        return set()
+    await _stage(git, changes, staging)
+    top, ready = os.fsencode(git.top), os.fsencode(staging / "files")
+    return await asyncio.to_thread(lambda: {change.path for change in changes if _are_equal(top, ready, change.path)})
+
+
+def _are_equal(top: bytes, ready: bytes, path: bytes) -> bool:
+    one, other = _at(top, path), _at(ready, path)
+    if _bar(top, path) is not None or not (_is_file(one) and _is_file(other)):
+        return False
+    programs = [bool(os.lstat(file).st_mode & stat.S_IXUSR) for file in (one, other)]
+    return programs[0] == programs[1] and filecmp.cmp(one, other, shallow=False)
 
 
 def _is_left(git: Git, change: Change) -> bool:
@@ -194,15 +257,17 @@ def _is_left(git: Git, change: Change) -> bool:
 async def _index_of(git: Git, changes: Iterable[Change], staging: Path) -> Path | None:
     """An index that holds the new side of *changes*, the only content of *staging*; None if all of them go."""
     index = await asyncio.to_thread(_emptied, staging) / "index"
-    lines = [
-        f"{change.new.mode} {change.new.content}\t".encode() + change.path
-        for change in changes
-        if change.new is not None
-    ]
-    if not lines:
+    new = [change for change in changes if change.new is not None]
+    if not new:
         return None
-    await git.run("update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines), index=index)
+    await _put(git, new, index)
     return index
+
+
+async def _put(git: Git, changes: Iterable[Change], index: Path) -> None:
+    """Put the new side of *changes* into *index*; none of them goes."""
+    lines = [f"{change.new.mode} {change.new.content}\t".encode() + change.path for change in changes if change.new]
+    await git.run("update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines), index=index)
 
 
 def _emptied(folder: Path) -> Path:
@@ -251,7 +316,7 @@ def _move(top: bytes, changes: Sequence[Change], ready: bytes) -> None:
             if bar is not None:
                 raise NotADirectoryError(errno.ENOTDIR, "it blocks the path of a file and is not a folder", bar)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            _keep_permissions(source, target, change.new)
+            _keep_permissions(source, target, change)
             os.replace(source, target)
 
 
@@ -263,16 +328,21 @@ def _remove_empty_folders(top: bytes, change: Change) -> None:
             os.rmdir(_at(top, folder))
 
 
-def _keep_permissions(source: bytes, target: bytes, new: Entry) -> None:
-    """Keep a file private that only its owner may read: git stores only whether a file is executable."""
+def _keep_permissions(source: bytes, target: bytes, change: Change) -> None:
+    """Keep a file private that only its owner may read: git stores only whether a file is executable.
+
+    Not even that where it does not look at modes (`core.fileMode`), so what did not change stays as it is.
+    """
     try:
         found = os.lstat(target)
     except FileNotFoundError:
         return
-    if new.mode in _REGULAR and stat.S_ISREG(found.st_mode):
-        permissions = stat.S_IMODE(found.st_mode) & 0o666
-        if new.mode == _PROGRAM:
-            permissions |= (permissions & 0o444) >> 2
+    if change.new is not None and change.new.mode in _REGULAR and stat.S_ISREG(found.st_mode):
+        permissions = stat.S_IMODE(found.st_mode) & 0o777
+        if change.old is None or change.old.mode != change.new.mode:
+            permissions &= 0o666
+            if change.new.mode == _PROGRAM:
+                permissions |= (permissions & 0o444) >> 2
         os.chmod(source, permissions)
 
 
@@ -281,6 +351,10 @@ def _folders(path: bytes) -> Iterator[bytes]:
     while b"/" in path:
         path = path.rpartition(b"/")[0]
         yield path
+
+
+def _is_file(path: bytes) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path)
 
 
 def _is_folder(path: bytes) -> bool:

@@ -50,6 +50,8 @@ _SETTINGS = {
     "maintenance.auto": "false",
     # A new file stays where it was made even if others move its folder: git must not guess where it belongs.
     "merge.directoryRenames": "false",
+    # Files that are stored otherwise than git would store them now do not differ in every line.
+    "merge.renormalize": "true",
 }
 _FULL = os.strerror(errno.ENOSPC)
 _new_enough: set[tuple[str, int, int]] = set()

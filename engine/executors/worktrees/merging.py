@@ -50,6 +50,7 @@ from engine.executors.worktrees.changes import (
     apply,
     changes_between,
     names,
+    only_touched,
     undo,
 )
 from engine.executors.worktrees.git import Git, IsolationUnavailable, is_object
@@ -113,6 +114,8 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
     paths: Sequence[bytes] = ()
     for _ in range(_TRIES):
         ours = await project_tree(git, index_of(project))
+        if ours != base.tree:
+            ours = await only_touched(git, index_of(project), base.tree, ours, staging=state / "staging")
         merged, changes = theirs.tree, made
         if ours != base.tree:
             now = await commit(git, ours, [base.id], "The project at the time of the merge")

@@ -21,7 +21,7 @@ from engine.executors.folders import is_own, remove_folder
 from engine.executors.port import HERE, Heartbeat
 from engine.executors.shielding import uncancelled
 from engine.executors.worktrees.branches import branch_of, folder_of
-from engine.executors.worktrees.changes import names
+from engine.executors.worktrees.changes import names, only_touched
 from engine.executors.worktrees.filter_drivers import refuse_withheld
 from engine.executors.worktrees.git import Allows, Git, IsolationUnavailable, is_object, nothing, open_git
 from engine.executors.worktrees.ignored_files import bring, to_bring
@@ -192,6 +192,9 @@ class Worktree:
         self._git = await self._git.looked_at()
         brought = read_regular(self.state / _BROUGHT).split(b"\0")
         tree = await worktree_tree(self._git, self.place, index, without=filter(None, brought))
+        if tree != self.record.base_tree:
+            here = structs.replace(self._git, top=self.place)
+            tree = await only_touched(here, index, self.record.base_tree, tree, staging=self.state / "staging")
         foreign = await repositories_inside(self._git, self.place, index, "")
         return tree, foreign + await submodules_in_use(self._git, self.place, index)
 
