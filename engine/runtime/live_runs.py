@@ -308,15 +308,18 @@ class LiveRuns:
     async def run_flusher(self) -> None:
         """Commit decisions as they come, until cancelled."""
         while True:
-            await self._bell.heard()
-            self._flushing = True
             try:
+                await self._bell.heard()
+                self._flushing = True
                 await self._flush()
             except EnvironmentFault as fault:
                 self._fail(fault)
             except Exception as error:  # a bug of ours; waiting tasks must still be notified
                 log.exception("a commit failed")
                 self._fail(InternalError(f"a commit failed: {type(error).__name__}: {error}"))
+            except asyncio.CancelledError:
+                self._refuse(InternalError("the engine or its event loop ends, and nothing is recorded"))
+                raise
             finally:
                 self._flushing = False
 
@@ -415,19 +418,22 @@ class LiveRuns:
         The journals are the truth again; a process that finds such a run without an owner records it as interrupted.
         """
         log.error("all live runs are dropped: %s", fault)
-        self._fault = fault
         gone = list(self.runs.values())
         self.runs.clear()
         self._claims_until.clear()
         self.stop_timer()
-        waiters = self._decided.waiters
-        self._decided = Decided()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(fault)
+        self._refuse(fault)
         self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._recover)
         for listener in self.on_fault:
             listener(gone)
+
+    def _refuse(self, fault: OrchestrationError) -> None:
+        """Answer everyone who waits for a commit, now and later, with *fault*."""
+        self._fault = fault
+        waiters, self._decided = self._decided.waiters, Decided()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(fault)
 
     def _recover(self) -> None:
         self._fault = self._retry = None

@@ -147,6 +147,18 @@ def test_one_engine_serves_one_event_loop_after_the_other(project: Path) -> None
     assert asyncio.run(twice()) == [True, True]
 
 
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt()])
+def test_a_program_that_ends_in_an_agent_does_not_wait_for_its_run(project: Path, end: BaseException) -> None:
+    def leave(_context: Context) -> None:
+        raise end
+
+    engine = OrchestrationEngine(project)
+    engine.set_agent_executor(Functions(worker=leave))
+    with pytest.raises(type(end)):
+        asyncio.run(engine.execute(steps([step("a")])))
+    assert asyncio.run(OrchestrationEngine(project).report()).status == "interrupted"
+
+
 async def test_a_failure_is_a_result_and_what_was_done_is_undone(project: Path) -> None:
     def fail(_context: Context) -> None:
         raise AgentFailure("NO_DISK", "the disk is full", hint="Make room.")
