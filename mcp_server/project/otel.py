@@ -217,7 +217,7 @@ class _Metrics(metric_exporter.OTLPMetricExporter):
 
 
 def _session() -> requests.Session | None:
-    """What sends; None if a variable names a session, which the SDK then loads.
+    """The sender of requests; None if a variable names a session, which the SDK then loads.
 
     A redirect is an error for it: the SDK would neither follow it nor say that nothing arrives.
     """

@@ -61,6 +61,10 @@ NOT_REACHED = {
         "def go():\n    url = url_for('page', name=request.args['name'])\n    return redirect(url)",
         "url",
     ),
+    "what a function makes of it on the line": (
+        "def go():\n    url = request.args['url']\n    return redirect(allowed(url))",
+        "allowed(url)",
+    ),
     "a name that is assigned anew": (
         "def go():\n    url = request.args['url']\n    url = allowed(url)\n    return redirect(url)",
         "url",
