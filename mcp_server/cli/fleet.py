@@ -107,7 +107,7 @@ def fleet(
     with errors():
         _check_installed()
         from mcp_server.fleet import lab  # noqa: PLC0415 - as for all of the fleet
-        from mcp_server.fleet.supervisor import made  # noqa: PLC0415
+        from mcp_server.fleet.folders import made  # noqa: PLC0415
 
         lab.check_listen(listen, insecure=insecure)
         file = state or Path.home() / ".local" / "state" / "orchestration-mcp" / "fleet.sqlite3"

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from engine.errors import EnvironmentFault, InputError, StateError
 from engine.executors.fleet.sealing import KEY_VARIABLE, parse_key
-from mcp_server.fleet.supervisor import unusable
+from mcp_server.fleet.folders import unusable
 from mcp_server.project.loopback import loopback
 from registry.packaged.extras import how_to_install
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +18,7 @@ from filelock import FileLock, Timeout
 from msgspec import structs
 
 from engine.errors import EnvironmentFault, StateError
+from mcp_server.fleet.folders import state_folder, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,31 +56,6 @@ async def supervise(options: Options, tell: Callable[[str], None]) -> int:
         return await _keep(structs.replace(options, notes=str(state)), tell)
     finally:
         lock.release()
-
-
-def state_folder(folder: Path) -> Path:
-    """Where a worker in *folder* keeps its notes: outside of that, which agents write to. Raises `EnvironmentFault`."""
-    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    return made(base / "orchestration-mcp" / "workers" / name)
-
-
-def made(folder: Path) -> Path:
-    """*folder*, made if it does not exist, for this user alone. Raises `EnvironmentFault` (FILE_UNWRITABLE)."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise unusable(f"folder {folder}", error.strerror) from error
-    return folder
-
-
-def unusable(place: str, why: str | None) -> EnvironmentFault:
-    """FILE_UNWRITABLE for *place*, such as `folder /tmp`."""
-    return EnvironmentFault(
-        f"the {place} cannot be used: {why}",
-        code="FILE_UNWRITABLE",
-        hint="Free some disk space, or choose a writable folder: XDG_STATE_HOME for a worker, `--state` for a server.",
-    )
 
 
 async def _keep(options: Options, tell: Callable[[str], None]) -> int:

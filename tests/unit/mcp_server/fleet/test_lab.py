@@ -17,7 +17,8 @@ from engine.errors import EnvironmentFault, InputError, StateError
 from engine.executors.fleet.sealing import KEY_VARIABLE
 from mcp_server.cli.app import app
 from mcp_server.fleet import lab
-from mcp_server.fleet.supervisor import state_folder, supervise
+from mcp_server.fleet.folders import state_folder
+from mcp_server.fleet.supervisor import supervise
 from mcp_server.fleet.worker import Options
 from mcp_server.project.loopback import loopback
 from mcp_server.project.project import open_catalog
