@@ -187,7 +187,7 @@ def _counts(diff: bytes) -> tuple[dict[str, str], bytes]:
 
 
 def _hunks(patch: bytes) -> dict[str, list[list[int]]]:
-    """The added and changed lines by name of the file; what a line says is no name, whatever it looks like."""
+    """The added and changed lines by name of the file; a line of a file that looks like a header is not one."""
     hunks: dict[str, list[list[int]]] = {}
     path = b""
     inside = 0

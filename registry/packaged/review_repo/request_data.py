@@ -107,9 +107,9 @@ _BEFORE = re.compile(
 _ITSELF = re.compile(r"REQUEST_URI|PATH_INFO|\b(original|next)Url\b|\breq(uest)?\.(url|path)\b")
 """The address of the request, which begins with this site."""
 _ASKED = re.compile(r"[sS]earchParams|\bquery\b")
-"""What an address holds of others."""
+"""Names of the values that an address carries."""
 _OWNERS = frozenset({"", "c.", "$", "this.", "self.", "flask.", "ctx.", "$this->"})
-"""What may stand before a request."""
+"""Code that may stand before a request."""
 _FILLED = re.compile(r"\$\{[^{}]*\}|#\{[^{}]*\}|\{[^{}]*\}|\$[A-Za-z_]\w*")
 _TYPES = frozenset(
     {
@@ -216,7 +216,7 @@ def _is_own_address(code: str) -> bool:
 
 
 def _value(row: str) -> str:
-    """What *row* assigns."""
+    """The right side of an assignment."""
     return _SIGN.split(row, maxsplit=1)[-1]
 
 
