@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# git 2.39.5 writes files with `checkout-index` by the attributes of the working tree, not by those that it writes.
+# git 2.39.5 writes files with `checkout-index` by the attributes of the working tree, not by those that it writes. 2.55.0
+# does, too.
 #
 # Expected: `git checkout-index --all --prefix=FOLDER/`, which its page names as the way to export a tree, writes what a
 # checkout of the same index writes. The page of gitattributes says that a checkout uses the `.gitattributes` in the
@@ -11,9 +12,13 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
-git version
 mkdir "$folder/tree" "$folder/empty"
-cd "$folder/tree"
+cd "$folder"
+apt-get download --quiet --quiet "git=1:2.39.5-0+deb12u3" # of Debian 12
+dpkg --extract git_*.deb git
+export PATH="$folder/git/usr/bin:$PATH" GIT_EXEC_PATH="$folder/git/usr/lib/git-core" GIT_TEMPLATE_DIR=
+git version
+cd tree
 git init --quiet
 echo "*.bat text eol=crlf" >.gitattributes
 printf 'exit\r\n' >run.bat

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# msgspec 0.22.0 reads the time 23:59:59.9999999 as midnight, at the beginning of the same day.
+# msgspec 0.23.0 reads the time 23:59:59.9999999 as midnight, at the beginning of the same day.
 #
 # Expected: digits after the sixth are cut off, as by pydantic and the standard library, or a rounded time stays in its
 # day. Seven digits are what .NET writes, and this is its last time of a day (`TimeOnly.MaxValue`).
@@ -9,7 +9,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "msgspec==0.22.0" "pydantic==2.14.3"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "msgspec==0.23.0" "pydantic==2.14.3"
 "$folder/venv/bin/python" - <<'PYTHON'
 import json
 import sys

@@ -185,8 +185,19 @@ def test_aliases_that_would_multiply_are_refused_at_the_first_one() -> None:
     assert refusal(f"{bomb}---\n").code == "FRONTMATTER_ALIAS"
 
 
-def test_unclosed_brackets_by_the_ten_thousand_are_refused() -> None:
-    assert refusal(f"---\ntools: {'[' * 50_000}\n---\n").code == "FRONTMATTER_TOO_DEEP"
+def test_unclosed_brackets_by_the_hundred_are_refused() -> None:
+    assert refusal(f"---\ntools: {'[' * 500}\n---\n").code == "FRONTMATTER_TOO_DEEP"
+
+
+def test_unclosed_brackets_by_the_ten_thousand_are_refused_or_text() -> None:
+    """PyYAML up to 6.0.3 counts them for us; from 6.0.4 on they are not YAML, as any value that is not closed."""
+    brackets = "[" * 50_000
+    try:
+        front = read(f"---\ntools: {brackets}\n---\n")
+    except FrontmatterError as error:
+        assert error.code == "FRONTMATTER_TOO_DEEP"  # noqa: PT017 - one of two right answers
+    else:
+        assert (front.fields, front.repaired) == ({"tools": brackets}, True)
 
 
 def test_tags_build_no_objects() -> None:
