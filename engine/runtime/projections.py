@@ -13,6 +13,7 @@ from engine.run.events import Role, RunStatus
 from engine.run.lookup import parts_at
 from engine.run.state import ZERO, NodeStatus
 from engine.storage.port import RunSummary, Sample, SessionValue
+from engine.views.tally import OVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ def summary_of(run: Run, owner: OwnerId) -> RunSummary:
         owner=owner,
         created_at=run.created_at,
         ended_at=run.ended_at,
-        done=run.settled_of_file,
+        done=_done(run),
         total=len(run.plan.nodes),
         failed=len(run.failures),
         cost_usd=run.cost_usd,
@@ -41,6 +42,11 @@ def summary_of(run: Run, owner: OwnerId) -> RunSummary:
         worktree=run.worktree,
         idle=max(until - run.created_at, ZERO) - run.lived(run.created_at, until),
     )
+
+
+def _done(run: Run) -> int:
+    """Nodes of the file that are done; at the end as its status counts them, without those that were cancelled."""
+    return sum(run.nodes[node.id].status in OVER for node in run.plan.nodes) if run.ended else run.settled_of_file
 
 
 def session_values(

@@ -7,6 +7,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.ids import OwnerId
+from engine.runtime.projections import summary_of
 from engine.telemetry.spans import ended_spans
 from engine.views.metrics import metrics
 from engine.views.node_detail import node_detail
@@ -30,6 +32,9 @@ def look(story: Story) -> None:
     assert run.plan.command in text_report(run, numbers, chart)
     assert html_report(run, numbers, chart).rstrip().endswith("</html>")
     assert all(node_detail(run, node, now, {}) for node in run.nodes.values())
+    if run.ended:
+        row = summary_of(run, OwnerId("me"))
+        assert (row.done, row.total) == (seen.progress.done, seen.progress.total)
     followed = seen.progress, seen.phases, seen.remaining, seen.display, short_display(run, now, {})
     run.follower = None
     fresh = snapshot(run, now)
