@@ -94,11 +94,13 @@ def check_port(port: int) -> None:
 
 
 def check_state(file: Path) -> None:
-    """Make *file* if it does not exist.
+    """Look at the state that is in *file*; one that does not exist yet is the server's to make.
 
     Raises `StateError` (FLEET_STATE_IN_USE) if a server has it open, `EnvironmentFault` (FILE_UNWRITABLE) if none could
     keep its state there. The server itself says both in the words of its database, after ours that it listens.
     """
+    if not file.exists():  # made empty, it would be a state without tables
+        return
     try:
         with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as state:
             state.execute("BEGIN IMMEDIATE")

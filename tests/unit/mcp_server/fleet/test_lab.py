@@ -115,6 +115,13 @@ def test_a_state_that_a_server_has_open_is_said_before_a_second_one_is_started(t
 
 
 @pytest.mark.usefixtures("no_server")
+def test_a_state_that_is_not_there_is_left_to_the_server_to_make(tmp_path: Path) -> None:
+    file = tmp_path / "state.sqlite3"
+    assert CliRunner().invoke(app, ("fleet", "up", "--port", str(free_port()), "--state", str(file))).exit_code == 0
+    assert not file.exists()
+
+
+@pytest.mark.usefixtures("no_server")
 @pytest.mark.parametrize("what", ["a folder", "a text"])
 def test_a_state_that_no_server_could_use_is_said_before_it_is_started(tmp_path: Path, what: str) -> None:
     file = tmp_path / "state"
