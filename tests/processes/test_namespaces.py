@@ -73,11 +73,18 @@ async def server(project: Path, *inside: str) -> AsyncIterator[psutil.Process]:
         try:
             assert process.stdout is not None
             assert await asyncio.wait_for(process.stdout.readline(), SECONDS)
-            (agent,) = left_in(project)
-            yield agent
+            yield await only_one_in(project)
         finally:
             process.kill()
             await asyncio.wait_for(process.communicate(), SECONDS)
+
+
+async def only_one_in(project: Path) -> psutil.Process:
+    """The agent: its warden, which starts it there, leaves the folder a moment later than the agent may be ready."""
+    async with asyncio.timeout(SECONDS):
+        while len(found := await asyncio.to_thread(left_in, project)) != 1:
+            pass
+    return found[0]
 
 
 async def status(project: Path, *inside: str) -> dict[str, Any]:
