@@ -36,6 +36,23 @@ _FIXED = {
     ]
 }
 
+_SHELL = patterns(
+    "exec($X)",
+    "exec($X, $$$)",
+    "execSync($X)",
+    "execSync($X, $$$)",
+    "$C.execSync($X)",
+    "$C.execSync($X, $$$)",
+    "child_process.exec($X)",
+    "child_process.exec($X, $$$)",
+    "cp.exec($X, $$$)",
+    "execAsync($X)",
+    "execAsync($X, $$$)",
+    "execPromise($X)",
+    "execPromise($X, $$$)",
+)
+"""Calls whose first argument a shell reads."""
+
 RULES = (
     Rule(
         id="js-eval",
@@ -61,21 +78,7 @@ RULES = (
         severity="high",
         confidence="medium",
         languages=_ALL,
-        matcher=patterns(
-            "exec($X)",
-            "exec($X, $$$)",
-            "execSync($X)",
-            "execSync($X, $$$)",
-            "$C.execSync($X)",
-            "$C.execSync($X, $$$)",
-            "child_process.exec($X)",
-            "child_process.exec($X, $$$)",
-            "cp.exec($X, $$$)",
-            "execAsync($X)",
-            "execAsync($X, $$$)",
-            "execPromise($X)",
-            "execPromise($X, $$$)",
-        ),
+        matcher=_SHELL,
         constraints={"X": _BUILT},
         bad="exec('ping ' + host, done)\n",
         good="execFile('ping', [host], done)\n",
@@ -86,21 +89,7 @@ RULES = (
         severity="high",
         confidence="medium",
         languages=_ALL,
-        matcher=patterns(
-            "exec($X)",
-            "exec($X, $$$)",
-            "execSync($X)",
-            "execSync($X, $$$)",
-            "$C.execSync($X)",
-            "$C.execSync($X, $$$)",
-            "child_process.exec($X)",
-            "child_process.exec($X, $$$)",
-            "cp.exec($X, $$$)",
-            "execAsync($X)",
-            "execAsync($X, $$$)",
-            "execPromise($X)",
-            "execPromise($X, $$$)",
-        ),
+        matcher=_SHELL,
         constraints={"X": {"all": [no(_FIXED), no(_BUILT)]}},
         traced=True,
         bad="app.get('/run', (req, res) => exec(req.query.command, done))\n",
